@@ -1,0 +1,118 @@
+// Package device holds the nouns of the machines in a cluster: what a device is, what it can do, how it is.
+// It is for everyone who reads or writes a cluster from Go; it does no I/O. Begin with Device.
+package device
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+)
+
+// Errors that a caller may test; they survive the way over the wire.
+var (
+	ErrNotFound = errors.New("no such device")
+	ErrBadName  = errors.New("not a device name (letters, digits, '.', '_', '-'; at most 64, the first a letter or digit)")
+)
+
+// Status is what people are shown of a device.
+type Status string
+
+// The states of a device. Offline says that nothing was heard of it for a while, not that its tasks are lost:
+// that is decided by the end of its lease.
+const (
+	Online   Status = "online"
+	Offline  Status = "offline"
+	Draining Status = "draining" // finishes what it has, gets nothing new
+	Paused   Status = "paused"   // its owner's rules keep it from working now
+)
+
+// Statuses lists every Status, in the order in which people are shown them.
+var Statuses = []Status{Online, Draining, Paused, Offline}
+
+// Device is one machine of the cluster as the main node knows it.
+type Device struct {
+	ID          string    `json:"device_id"`   // unique; for people
+	Fingerprint string    `json:"fingerprint"` // of its key: the identity
+	Status      Status    `json:"status"`
+	Reason      string    `json:"reason,omitempty"` // why it is not online
+	Profile     Profile   `json:"profile"`
+	Metrics     Metrics   `json:"system_metrics"` // of the last heartbeat
+	ActiveTasks int       `json:"active_tasks"`   // attempts that it holds
+	Joined      time.Time `json:"joined"`
+	LastSeen    time.Time `json:"last_heartbeat"` // last message received; zero: never
+	Address     string    `json:"ip_address,omitempty"`
+	Completed   int64     `json:"tasks_completed"` // since it joined
+	Failed      int64     `json:"tasks_failed"`    // since it joined
+}
+
+// Profile is what a device says of itself when it registers. Sizes are in bytes.
+type Profile struct {
+	Info         Info     `json:"device_info"`
+	Hardware     Hardware `json:"hardware_specs"`
+	Capabilities []string `json:"capabilities"`         // computational, network_services, mobile_specific, storage, gpu
+	Tags         []string `json:"tags,omitempty"`       // given by its owner
+	TaskTypes    []string `json:"task_types,omitempty"` // what it can run; empty: it takes no tasks
+	Slots        int      `json:"slots"`                // attempts that it runs at once
+	Tools        []string `json:"tools,omitempty"`      // programs found: gcc, ffmpeg, …
+	Version      string   `json:"version,omitempty"`    // of the worker
+}
+
+// Info says what kind of system a device is.
+type Info struct {
+	Hostname     string `json:"hostname"`
+	Platform     string `json:"platform"`     // linux, android, windows, darwin
+	Architecture string `json:"architecture"` // as uname has it: x86_64, aarch64, armv7l, …
+	Role         string `json:"role,omitempty"`
+	OS           string `json:"os,omitempty"`     // "Debian GNU/Linux 12", "Android 13"
+	Kernel       string `json:"kernel,omitempty"` // its version
+	Model        string `json:"model,omitempty"`  // "Pixel 3a", "Raspberry Pi 4 Model B"
+	Python       string `json:"python_version,omitempty"`
+}
+
+// Hardware holds a device's sizes. A zero is "not known".
+type Hardware struct {
+	CPUCores   int      `json:"cpu_cores"`
+	CPUModel   string   `json:"cpu_model,omitempty"`
+	Memory     int64    `json:"memory_total"`
+	Disk       int64    `json:"disk_space"` // of the file system that its tasks work on
+	Interfaces []string `json:"network_interfaces"`
+	GPU        string   `json:"gpu,omitempty"` // its name; empty: none found
+}
+
+// Metrics is how a device is right now. A nil is "not known": no system tells everything.
+type Metrics struct {
+	CPU         *float64  `json:"cpu_usage,omitempty"`        // percent of all cores since the last reading
+	Memory      *float64  `json:"memory_usage,omitempty"`     // percent
+	Disk        *float64  `json:"disk_usage,omitempty"`       // percent
+	MemoryFree  *int64    `json:"memory_available,omitempty"` // bytes
+	DiskFree    *int64    `json:"disk_free,omitempty"`        // bytes
+	DiskRead    *int64    `json:"disk_read,omitempty"`        // bytes since boot
+	DiskWritten *int64    `json:"disk_written,omitempty"`     // bytes since boot
+	Load        []float64 `json:"load_average,omitempty"`     // over 1, 5, 15 minutes
+	Uptime      *int64    `json:"uptime,omitempty"`           // seconds
+	Received    *int64    `json:"network_received,omitempty"` // bytes since boot
+	Sent        *int64    `json:"network_sent,omitempty"`     // bytes since boot
+	Temperature *float64  `json:"temperature_celsius,omitempty"`
+	Battery     *float64  `json:"battery_percent,omitempty"`
+	Charging    *bool     `json:"charging,omitempty"`
+}
+
+// Heartbeat is what a device says every minute.
+type Heartbeat struct {
+	Metrics      Metrics `json:"system_metrics"`
+	Status       Status  `json:"status"`
+	Reason       string  `json:"reason,omitempty"`
+	ActiveTasks  int     `json:"active_tasks"`
+	LastActivity string  `json:"last_activity,omitempty"` // by the device's own clock: for people, never compared
+}
+
+var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// CheckName says whether s can name a device. The error is ErrBadName.
+func CheckName(s string) error {
+	if !name.MatchString(s) {
+		return fmt.Errorf("%.70q: %w", s, ErrBadName)
+	}
+	return nil
+}
