@@ -1,0 +1,155 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// Limits of what one message may be. They are bytes, but for MaxDepth.
+const (
+	MaxMessage  = 1 << 20
+	MaxStranger = 16 << 10 // before welcome
+	MaxDepth    = 32       // of objects and arrays in each other
+)
+
+// Conn reads and writes messages on a connection. One goroutine may read while others write.
+type Conn struct {
+	net.Conn
+	limit int
+	r     *bufio.Reader
+
+	mu  sync.Mutex // held to write
+	w   *bufio.Writer
+	enc *json.Encoder
+}
+
+// NewConn speaks the protocol on c. It takes messages of at most MaxStranger bytes until SetLimit is called.
+func NewConn(c net.Conn) *Conn {
+	w := bufio.NewWriterSize(c, 8<<10)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return &Conn{Conn: c, limit: MaxStranger, r: bufio.NewReaderSize(c, 8<<10), w: w, enc: enc}
+}
+
+// SetLimit sets how many bytes a message that is read may have.
+func (c *Conn) SetLimit(bytes int) { c.limit = bytes }
+
+// ReadMessage reads the next message. Errors are io.EOF at the end, ErrTooLarge and ErrJSON for what is no message (after the
+// latter one may go on reading), and those of the connection.
+func (c *Conn) ReadMessage() (Message, error) {
+	line, err := c.readLine()
+	if err != nil {
+		return Message{}, err
+	}
+	return ParseMessage(line)
+}
+
+// readLine reads up to the next newline without ever holding more than the limit.
+func (c *Conn) readLine() ([]byte, error) {
+	var whole []byte
+	for {
+		part, err := c.r.ReadSlice('\n')
+		if len(whole)+len(part) > c.limit {
+			return nil, Errorf(ErrTooLarge, "more than %d bytes", c.limit)
+		}
+		switch {
+		case err == nil && whole == nil:
+			return part, nil
+		case err == nil:
+			return append(whole, part...), nil
+		case errors.Is(err, bufio.ErrBufferFull):
+			whole = append(whole, part...)
+		case errors.Is(err, io.EOF) && len(whole)+len(part) > 0:
+			return nil, io.ErrUnexpectedEOF
+		default:
+			return nil, err
+		}
+	}
+}
+
+// ParseMessage reads one message. Its data is a copy. The error is ErrJSON.
+func ParseMessage(line []byte) (Message, error) {
+	line = bytes.TrimSpace(line)
+	var m Message
+	if len(line) == 0 || line[0] != '{' {
+		return m, Errorf(ErrJSON, "a message begins with {")
+	}
+	if !utf8.Valid(line) {
+		return m, Errorf(ErrJSON, "not UTF-8")
+	}
+	if depth(line) > MaxDepth {
+		return m, Errorf(ErrJSON, "nested deeper than %d", MaxDepth)
+	}
+	if err := json.Unmarshal(line, &m); err != nil {
+		return m, Errorf(ErrJSON, "%s", why(err))
+	}
+	if m.Type == "" {
+		return m, Errorf(ErrJSON, "no message_type")
+	}
+	return m, nil
+}
+
+// depth is how deep objects and arrays stand in each other; a bound on it bounds what decoding costs.
+func depth(line []byte) (deepest int) {
+	now, quoted := 0, false
+	for i := 0; i < len(line); i++ {
+		switch b := line[i]; {
+		case quoted && b == '\\':
+			i++
+		case b == '"':
+			quoted = !quoted
+		case quoted:
+		case b == '{' || b == '[':
+			now++
+			deepest = max(deepest, now)
+		case b == '}' || b == ']':
+			now--
+		}
+	}
+	return deepest
+}
+
+// WriteMessages writes messages and flushes once. Body is encoded; a missing timestamp is filled in.
+func (c *Conn) WriteMessages(ms ...Message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
+	for i := range ms {
+		if err := c.encode(&ms[i], now); err != nil {
+			return err
+		}
+	}
+	return c.w.Flush()
+}
+
+// outgoing is the envelope as it is written: its data is encoded in place.
+type outgoing struct {
+	Type      string `json:"message_type"`
+	Sender    string `json:"sender_id,omitempty"`
+	Target    string `json:"target_id,omitempty"`
+	ID        string `json:"message_id,omitempty"`
+	ReplyTo   string `json:"reply_to,omitempty"`
+	Timestamp string `json:"timestamp"`
+	Data      any    `json:"data,omitempty"`
+}
+
+func (c *Conn) encode(m *Message, now string) error {
+	o := outgoing{m.Type, m.Sender, m.Target, m.ID, m.ReplyTo, now, m.Body}
+	if m.Body == nil && m.Data != nil {
+		o.Data = m.Data
+	}
+	return c.enc.Encode(&o) // ends with the newline that ends the message
+}
+
+// Fits says whether a message would be taken by the other side.
+func Fits(m Message) bool {
+	b, err := json.Marshal(outgoing{Type: m.Type, Data: m.Body})
+	return err == nil && len(b)+512 <= MaxMessage
+}

@@ -1,0 +1,191 @@
+/*
+Package wire owns the protocol between the main node and everything that talks to it: the envelope, the messages,
+framing and limits, error codes, and who is at the other end of a connection. It is for those who write a worker or
+a client, in Go or in any other language. Begin with the transcripts below, then Conn.
+
+This comment is the specification of protocol version 1; rc-protocol(7) tells the same.
+
+# Connections
+
+The main node listens on one TCP port (8080) for TLS 1.3 with the application protocol "retire-cluster/1". Its
+certificate is self-signed. Who connects compares the SHA-256 of the whole certificate (DER) with the one it was
+given, the fingerprint, and looks at neither names nor dates: a device whose clock says 1970 joins like any other.
+Fingerprints are written in base 32 (RFC 4648, lower case, no padding): 52 characters.
+
+A worker presents a self-signed certificate of its own (Ed25519); that key is the device's identity. Clients present
+none; they send a token in hello.
+
+	C: is who connects (a worker or a client), M: the main node, «…» something that was cut short.
+
+# Messages
+
+A message is one JSON object (RFC 8259, UTF-8) on a line that ends with a newline. There is no newline inside it. A
+message has at most 1,048,576 bytes, before welcome at most 16,384. This is the envelope of all:
+
+	{"message_type":"heartbeat","sender_id":"pi4","target_id":"main","message_id":"17","reply_to":"3",
+	 "timestamp":"2026-01-15T10:30:00Z","data":{…}}
+
+message_type says how to read data. sender_id and target_id are for people and logs: what a connection may do depends
+on its key or token alone. message_id is chosen by the sender, and only needed where an answer is wanted; the answer
+carries it as reply_to. timestamp is the sender's clock, for people; nobody compares it with another clock. A field
+that is not known is ignored; a message_type that is not known is answered by an error, and the connection goes on.
+
+Every message with a message_id is answered by exactly one ack or error (hello by welcome or error). Messages without
+one are not answered, unless something is wrong with them. Answers may come in another order than the requests.
+
+# Beginning: hello, welcome
+
+Who connects speaks first, within 10 seconds, and says which versions it speaks, how it is called and who it is:
+
+	C: {"message_type":"hello","message_id":"1","data":{"protocol":{"min":1,"max":1},"software":"rc-submit 0.1.0","token":"rcs1_…"}}
+	M: {"message_type":"welcome","reply_to":"1","data":{"protocol":1,"software":"rc-mained 0.1.0","main_node":"nas","role":"submit"}}
+
+protocol in welcome is the highest version that both speak; where there is none the answer is E_PROTO with the range
+that the main node speaks, and one should wait five minutes before trying again.
+
+# Workers: join, hello, register, heartbeat
+
+A device joins once. The join code, made by rc-ctl invite, is
+
+	rcj1_<addresses>_<fingerprint>_<id>_<secret>_<check>
+
+addresses: host:port, several separated by commas, in base 32 as above; fingerprint: of the main node; id: 10
+characters; secret: 26 characters; check: the first 2 characters of the base 32 of the SHA-256 of everything before
+the last underscore. Who joins checks the fingerprint before it sends the secret, on a connection with its own
+certificate:
+
+	C: {"message_type":"join","message_id":"1","data":{"protocol":{"min":1,"max":1},"invite":"k3f9q2mxyz","secret":"…","name":"pi4"}}
+	M: {"message_type":"ack","reply_to":"1","data":{"device_id":"pi4"}}
+
+A code is good for one key. The same key may present it again, and gets the same answer: a lost answer burns nothing.
+Where the name is taken, another is given (pi4-2); device_id in the answer is the one that counts. On the main node's
+own host a worker may send an admin token as "token" instead of invite and secret.
+
+After that, every connection of the worker begins with hello:
+
+	C: {"message_type":"hello","message_id":"1","data":{"protocol":{"min":1,"max":1},"software":"rc-workerd 0.1.0",
+	    "boot_count":4,"session":2,"held":[{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…","state":"running","output_bytes":4096}]}}
+	M: {"message_type":"welcome","reply_to":"1","data":{"protocol":1,"software":"rc-mained 0.1.0","main_node":"nas","role":"worker",
+	    "device_id":"pi4","heartbeat":60,"lease":450,"incarnation":"d8…","addresses":["192.168.1.5:8080"],
+	    "held":[{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…","verdict":"keep","output_bytes":1024}]}}
+
+boot_count grows with every start of the worker and is kept on its disk; session grows with every connection in that
+life. The main node refuses a hello that is not newer than the newest it has seen (E_STALE_SESSION, with that
+boot_count; the worker goes on from one above it), and closes the older session when a newer one comes.
+
+held lists every attempt that the worker runs (state running) or has ended but not yet had judged (state ended). The
+answer has a verdict for each: keep (go on; output_bytes says how much of the output the main node has: send on from
+there), kill (it is no longer wanted: end it and forget it). An attempt that the main node believed to be there and that
+is not in held is lost at once.
+
+Then the worker registers its profile, and again whenever that changes:
+
+	C: {"message_type":"register","sender_id":"pi4","message_id":"2","data":{"device_info":{"hostname":"pi4","platform":"linux","architecture":"aarch64",
+	    "python_version":"3.11.2","role":"board"},"hardware_specs":{"cpu_cores":4,"memory_total":4000000000,"disk_space":31000000000,
+	    "network_interfaces":["eth0"]},"capabilities":["computational"],"tags":["kitchen"],"task_types":["command","echo","shell"],"slots":4}}
+	M: {"message_type":"ack","reply_to":"2","data":{}}
+
+Memory and disk are in bytes. Every heartbeat seconds it says how it is:
+
+	C: {"message_type":"heartbeat","message_id":"3","data":{"system_metrics":{"cpu_usage":25.5,"memory_usage":45.2,"disk_usage":12.8,
+	    "load_average":[0.5,0.3,0.2],"uptime":86400},"status":"online","active_tasks":1,"assign_seen":7,
+	    "held":[{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…","state":"running","output_bytes":4096}]}}
+	M: {"message_type":"ack","reply_to":"3","data":{"kill":[]}}
+
+status is online, draining (finishes what it has, wants nothing new) or paused. assign_seen is the number of the last
+task_assign read on this connection: what was assigned up to it and is not held is lost. kill lists held attempts that
+are no longer wanted. Any message received counts as a sign of life. After 5 heartbeats of silence a device is shown as
+offline; when the lease ends (lease seconds after the last message received) its attempts are given to others.
+
+# Workers: the walk of a task
+
+	M: {"message_type":"task_assign","target_id":"pi4","data":{"number":8,"task":{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…",
+	    "task_type":"python_eval","priority":"normal","timeout":300,"payload":{"expression":"sum(range(100000))","environment":{}},
+	    "requirements":{"min_cpu_cores":2,"min_memory_gb":1}}}}
+	C: {"message_type":"task_accept","data":{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…"}}
+	C: {"message_type":"task_progress","data":{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…","text":"42% compiling"}}
+	C: {"message_type":"task_output","data":{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…","stream":"stdout","position":0,"after_ms":12,"data":"hello\n"}}
+	C: {"message_type":"task_result","message_id":"4","data":{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…","status":"completed",
+	    "execution_time":0.031,"output_bytes":10,"result":{"output":"4999950000","exit_code":0,"metrics":{"cpu_time":0.02,"memory_peak":9437184}}}}
+	M: {"message_type":"ack","reply_to":"4","data":{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…","verdict":"recorded"}}
+
+The three of task_id, attempt and lease stand in every message about an attempt and decide whose word counts.
+
+timeout is in seconds, 0 for none. A worker that cannot take an attempt gives it back with task_release ("started":false,
+with a reason); one that is stopped in the middle of an attempt says "started":true. Neither counts against the task.
+
+Output is one sequence of bytes of both streams in the order in which they were printed; position is the number of bytes before
+the piece. A piece that is text stands in data; one that is not UTF-8 stands in base64 (RFC 4648, padded). The main node
+takes a piece whose position is what it has so far, ignores one that it has, and drops one that would leave a gap. A piece
+carries at most 16,384 bytes. What a task printed at its end may stand in the result instead: result.output follows
+what stdout printed so far, then result.error_output what stderr printed. output_bytes in the result is the length of
+all; where the main node has less, it answers verdict resend with the output_bytes that it has, and the worker sends the
+missing pieces and the result again.
+
+status is completed, failed, timeout or cancelled. The verdict is one of
+recorded (it counts, and is on disk), duplicate (it had been recorded), stale (another attempt has the task now, or
+it is over), unknown (no such task) — after these four the worker forgets the attempt — or resend. A result without a
+verdict is sent again after the next welcome and after every heartbeat.
+
+	M: {"message_type":"task_cancel","data":{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…","reason":"cancelled by rc-ctl"}}
+
+The worker ends the attempt and everything that it left behind, and sends its result (status cancelled) as always.
+A worker that leaves says bye, without data, when it has nothing left.
+
+# Clients: submitting
+
+	C: {"message_type":"submit","message_id":"2","data":{"key":"nightly-2026-01-15","key_index":0,"tasks":[
+	    {"task_type":"command","payload":{"argv":["ls","-l"]},"priority":"normal","timeout":0,"requirements":{}}]}}
+	M: {"message_type":"ack","reply_to":"2","data":{"job_id":"j7k3f9q2m","task_ids":["t7k3f9q2m"],"duplicates":0,"event":1041}}
+
+All tasks of a message are taken or none. The ack says that they are on disk. With a key, task i of the message is known as
+(key, key_index+i): sent again, it is the same task and counted in duplicates; a different task under the same key is refused with
+E_IDEM_MISMATCH. A submission of more than one message gives the job_id of the first answer in those that follow. event is the number
+of the last event before the submission: following events after it misses nothing.
+
+# Clients: asking and following
+
+	status, metrics, ping       data {}
+	devices                     data {}                                   ack {"devices":[…]}
+	device                      data {"device_id":"pi4"}                  ack {"device":{…},"tasks":[…]}
+	tasks                       data {"filter":{…},"after":"t…","limit":500}  ack {"tasks":[…],"next":"t…"}
+	task                        data {"task_id":"t7k3"}                   ack {"task":{…}}; a prefix of its id will do
+	follow_events               data {"after":1041,"follow":true,"filter":{…},"output":true}
+	follow_output               data {"task_id":"t7k3f9q2m","attempt":0,"position":0,"follow":true}
+	unfollow                    data {"request":"5"}
+
+filter of tasks: states, device_id, job_id, task_ids, since (RFC 3339). Tasks come in the order of submission, at most limit in an answer;
+next, where there is more, is the after of the following request. With "newest":true they come from the newest back.
+
+A follow is answered by any number of messages with its reply_to, then one ack. Each event carries its number, one more than the last; to
+resume after a cut, follow after the last number seen. With "output":true the events of tasks that ended carry up to 4,096 bytes of
+their output as result. Events that retention has removed are skipped; ack says the number to go on from.
+
+	M: {"message_type":"event","reply_to":"5","data":{"seq":1042,"timestamp":"…","event":"task_ended","task_id":"t7k3f9q2m","attempt":1,
+	    "device_id":"pi4","state":"completed","exit_code":0,"output_bytes":10}}
+	M: {"message_type":"output","reply_to":"6","data":{"attempt":1,"stream":"stdout","position":0,"after_ms":12,"data":"hello\n"}}
+	M: {"message_type":"ack","reply_to":"6","data":{"attempt":1,"position":6,"ended":true}}
+
+Following the output of a task that is run again begins anew with the higher attempt, position 0.
+
+# Clients: acting
+
+	cancel, retry               data {"tasks":["t7k3"],"job_ids":["j…"],"states":["queued"]}  ack {"count":12}
+	drain, undrain, remove      data {"device_id":"pi4"}                          ack {}
+	invite                      data {"addresses":["192.168.1.5:8080"],"expires":86400}  ack {"code":"rcj1_…","expires":"…"}
+	token_make                  data {"role":"submit","name":"cron"}              ack {"token":"rcs1_…","id":"…"}
+	token_list                  data {}                                           ack {"tokens":[…]}
+	token_revoke                data {"id":"…"}                                   ack {}
+
+A selection that names tasks and states takes the tasks that are both. Roles: read may ask and follow; submit may also submit, cancel and retry;
+admin may all.
+
+# Errors
+
+	M: {"message_type":"error","reply_to":"2","data":{"code":"E_NOT_FOUND","error":"task t7k3f9q2m: no such task"}}
+
+error is one line for people. retry_after_ms, where it stands, is how long to wait before trying again. The codes are in the table of errors.go; a
+client in Go gets the sentinel of that table back, so that errors.Is works as if no wire were between. A code that is not known is to be
+read as E_INTERNAL.
+*/
+package wire
