@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// Main runs a command: it parses os.Args into cmd (a pointer to a struct with kong's tags and a method Run),
+// runs it, and exits with its status. It is the only caller of os.Exit.
+// The context that Run gets ends at the first SIGINT or SIGTERM, with a [*SignalError] as its cause;
+// the second ends the process, unless Run called [Daemon].
+func Main(name, about string, cmd any) {
+	ctx := catchSignals(context.Background())
+	std := Std{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	os.Exit(Exec(ctx, name, about, cmd, os.Args[1:], os.LookupEnv, std))
+}
+
+// Exec is Main without the exit and without signals, for tests and for commands that run inside another process.
+// It returns the exit status. A nil env means no variables. Parsing resets every field of cmd that is a flag or an argument.
+func Exec(ctx context.Context, name, about string, cmd any, args []string, env func(string) (string, bool), std Std) int {
+	inv := newInvocation(name, about, args, env, std)
+	return inv.report(ctx, inv.run(ctx, cmd))
+}
+
+// run parses and runs the command.
+func (inv *invocation) run(ctx context.Context, cmd any) error {
+	parsed, err := inv.parse(cmd)
+	if err != nil {
+		return err
+	}
+	log, err := inv.openLog(parsed)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	parsed.Bind(inv.std, inv.env, log, log.Logger, inv.reparse(cmd))
+	return parsed.Run()
+}
+
+// openLog gives the log that the command's [Logging] asks for, and one of warnings on stderr to a command without.
+func (inv *invocation) openLog(parsed *kong.Context) (*Log, error) {
+	type logging interface {
+		Logger(Std, func(string) (string, bool)) (*Log, error)
+	}
+	for i := len(parsed.Path) - 1; i >= 0; i-- {
+		node := parsed.Path[i].Node()
+		if node == nil {
+			continue
+		}
+		if l, ok := node.Target.Addr().Interface().(logging); ok {
+			return l.Logger(inv.std, inv.env)
+		}
+	}
+	l := Logging{LogLevel: slog.LevelWarn}
+	return l.Logger(inv.std, inv.env)
+}
