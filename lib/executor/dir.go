@@ -1,0 +1,123 @@
+package executor
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// dirs holds the private directories of attempts. To make one costs more than to start a program, so those that were
+// left empty, which are most, are used again.
+type dirs struct {
+	base string
+	mu   sync.Mutex
+	idle []string
+}
+
+// take answers an empty directory that nobody else has.
+func (d *dirs) take() (string, error) {
+	for {
+		dir, ok := d.pop()
+		if !ok {
+			return d.make()
+		}
+		if isEmpty(dir) {
+			return dir, nil
+		}
+		d.remove(dir) // it was meddled with; what is left of it is never met again
+	}
+}
+
+func (d *dirs) pop() (dir string, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := len(d.idle)
+	if n == 0 {
+		return "", false
+	}
+	dir, d.idle = d.idle[n-1], d.idle[:n-1]
+	return dir, true
+}
+
+func (d *dirs) make() (string, error) {
+	dir, err := os.MkdirTemp(d.base, "attempt-*")
+	if !os.IsNotExist(err) {
+		return dir, err
+	}
+	if err := os.MkdirAll(d.base, 0o700); err != nil { // somebody cleaned up too well
+		return "", err
+	}
+	return os.MkdirTemp(d.base, "attempt-*")
+}
+
+// give takes a directory back, and removes it if anything is in it.
+func (d *dirs) give(dir string) error {
+	if !isEmpty(dir) {
+		return d.remove(dir)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.idle = append(d.idle, dir)
+	return nil
+}
+
+// clean removes every directory, in use or not.
+func (d *dirs) clean() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.idle = nil
+	entries, err := os.ReadDir(d.base)
+	errs := []error{err}
+	for _, e := range entries {
+		errs = append(errs, d.remove(filepath.Join(d.base, e.Name())))
+	}
+	return errors.Join(errs...)
+}
+
+// isEmpty says whether a private directory is as it was made.
+func isEmpty(dir string) bool {
+	info, err := os.Lstat(dir)
+	if err != nil || info.Mode() != fs.ModeDir|0o700 {
+		return false
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	_, err = f.Readdirnames(1)
+	return err == io.EOF
+}
+
+// remove removes a private directory with all in it, and never anything outside of base.
+func (d *dirs) remove(dir string) error {
+	root, err := os.OpenRoot(d.base)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	name := filepath.Base(dir)
+	if root.RemoveAll(name) == nil {
+		return nil
+	}
+	unlock(root, name)
+	return root.RemoveAll(name)
+}
+
+// unlock gives the owner back all rights on the directories of a tree.
+func unlock(root *os.Root, name string) {
+	// What cannot be unlocked shows when it cannot be removed.
+	fs.WalkDir(root.FS(), name, func(path string, e fs.DirEntry, err error) error {
+		if e == nil || !e.IsDir() {
+			return nil
+		}
+		if err != nil { // it was unlocked before it was read: it cannot be helped
+			return fs.SkipDir
+		}
+		unlockDir(root, filepath.FromSlash(path))
+		return nil
+	})
+}

@@ -1,0 +1,138 @@
+// Package executor runs one attempt of a task on this machine: the task types, the private directory and the clean
+// environment of a process, its output and the limit of it, its time limit, and its end with all of its group.
+// It is for the rc- commands; its API may change in any release. Begin with New and Executor.Run.
+package executor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/task"
+)
+
+// Options is what the owner of a device decides about the attempts that run on it.
+type Options struct {
+	Dir             string                    // private directories are made below it; it is the executor's alone
+	TasksDir        string                    // the folder of custom types, tasks.d; "": none
+	OutputLimit     int64                     // bytes kept of what one attempt prints; 0: 8 MiB
+	KillGrace       time.Duration             // between asking a process to end and ending it; 0: 10 s
+	AllowPrivateNet bool                      // http_request may reach private addresses
+	SystemInfo      func(context.Context) any // what system_info answers, as JSON; nil: no such type here
+}
+
+// Executor runs attempts. Its methods may be called at the same time.
+type Executor struct {
+	options Options
+	dirs    dirs
+	null    *os.File // the standard input of those who are given none
+	inherit []string // what attempts inherit of this process's environment
+	path    string   // PATH among it
+	http    *http.Client
+}
+
+// Attempt is what to run.
+type Attempt struct {
+	Lease  task.Lease
+	Spec   task.Spec
+	Device string // this one's name
+}
+
+// Sink receives what an attempt prints, each stream in its order. Calls never overlap; data is only valid during
+// the call. An attempt that prints waits for its sink.
+type Sink func(stream task.Stream, data []byte)
+
+// New returns an executor that works below o.Dir, which it makes where it is missing.
+func New(o Options) (*Executor, error) {
+	if o.Dir == "" {
+		return nil, errors.New("executor: no directory to work in")
+	}
+	if o.OutputLimit <= 0 {
+		o.OutputLimit = 8 << 20
+	}
+	if o.KillGrace <= 0 {
+		o.KillGrace = 10 * time.Second
+	}
+	x := &Executor{options: o, http: newHTTPClient(o.AllowPrivateNet)}
+	if err := x.prepare(); err != nil {
+		return nil, fmt.Errorf("executor: %w", err)
+	}
+	x.inherit, x.path = inherited()
+	return x, nil
+}
+
+// prepare makes the folders' names absolute, because attempts run elsewhere, and opens what all attempts share.
+func (x *Executor) prepare() (err error) {
+	if x.options.Dir, err = filepath.Abs(x.options.Dir); err != nil {
+		return err
+	}
+	if x.options.TasksDir != "" {
+		if x.options.TasksDir, err = filepath.Abs(x.options.TasksDir); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(x.options.Dir, 0o700); err != nil {
+		return err
+	}
+	x.dirs.base = x.options.Dir
+	x.null, err = os.Open(os.DevNull)
+	return err
+}
+
+// Clean removes everything below Options.Dir: the empty directories that wait for the next attempt, and what an
+// executor that was killed has left. It is to be called when no attempt runs, before the first and after the last.
+func (x *Executor) Clean() error { return x.dirs.clean() }
+
+// Run runs an attempt to its end and says how it ended; a program that failed and one that could not be run are both
+// results, and only the second kind may lack an exit code. When ctx is cancelled the attempt is killed.
+func (x *Executor) Run(ctx context.Context, a Attempt, sink Sink) task.Result {
+	start := time.Now()
+	ctx, stop := withTimeout(ctx, a.Spec.Timeout)
+	defer stop()
+	out := &output{sink: sink, limit: x.options.OutputLimit}
+	r := x.run(ctx, a, out)
+	out.finish(&r)
+	if r.Wall == 0 {
+		r.Wall = time.Since(start).Seconds()
+	}
+	return r
+}
+
+func (x *Executor) run(ctx context.Context, a Attempt, out *output) task.Result {
+	if ctx.Err() != nil {
+		return interrupted(ctx)
+	}
+	switch a.Spec.Type {
+	case task.TypeCommand:
+		return with(a, func(p *task.Command) task.Result { return x.command(ctx, a, p, out) })
+	case task.TypeShell:
+		return with(a, func(p *task.Shell) task.Result { return x.shell(ctx, a, p, out) })
+	case task.TypePythonEval:
+		return with(a, func(p *task.PythonEval) task.Result { return x.python(ctx, a, p, out) })
+	case task.TypeEcho:
+		return with(a, func(p *task.Echo) task.Result { return echo(p, out) })
+	case task.TypeSleep:
+		return with(a, func(p *task.Sleep) task.Result { return sleep(ctx, p) })
+	case task.TypeHTTP:
+		return with(a, func(p *task.HTTP) task.Result { return x.request(ctx, p, out) })
+	case task.TypeSystemInfo:
+		return x.systemInfo(ctx, out)
+	}
+	return x.custom(ctx, a, out)
+}
+
+// with reads the payload of an attempt and runs it. Whether the payload makes sense was checked at submission.
+func with[T any](a Attempt, run func(*T) task.Result) task.Result {
+	p := new(T)
+	if len(a.Spec.Payload) > 0 {
+		if err := json.Unmarshal(a.Spec.Payload, p); err != nil {
+			return notRun("payload: %v", err)
+		}
+	}
+	return run(p)
+}

@@ -1,0 +1,130 @@
+//go:build unix
+
+package executor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// What differs between systems about programs' files.
+const (
+	separators  = "/"
+	defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+)
+
+var (
+	programExtensions = []string{""}
+	tempVariables     = []string{"TMPDIR"}
+)
+
+// checkProgram says why a file cannot be run; nil: it can.
+func checkProgram(file string) error {
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+		return errNotExecutable
+	}
+	return nil
+}
+
+// isNotProgram says whether the error of start is about the file.
+func isNotProgram(err error) bool {
+	return errors.Is(err, syscall.ENOEXEC) || errors.Is(err, syscall.E2BIG) || errors.Is(err, syscall.ETXTBSY) ||
+		errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP)
+}
+
+// process is a started program, the leader of its own process group.
+type process struct {
+	pid    int
+	mu     sync.Mutex
+	reaped bool // the number may belong to somebody else
+}
+
+// start starts a program. It does so below the os package, which asks for a handle of the process (pidfd); on
+// Android that kills the asker.
+func start(l launch) (*process, error) {
+	attr := &syscall.ProcAttr{
+		Dir:   l.dir,
+		Env:   l.env,
+		Files: []uintptr{l.files[0].Fd(), l.files[1].Fd(), l.files[2].Fd()},
+		Sys:   &syscall.SysProcAttr{Setpgid: true},
+	}
+	pid, err := syscall.ForkExec(l.path, l.argv, attr)
+	if err != nil {
+		return nil, err
+	}
+	return &process{pid: pid}, nil
+}
+
+// wait waits for the leader to end, kills what is left of its group, and says how the leader ended.
+func (p *process) wait() exit {
+	held := awaitEnd(p.pid)
+	if held {
+		p.kill() // while the dead leader still holds the group's number
+	}
+	status, usage, err := reap(p.pid)
+	p.mu.Lock()
+	p.reaped = true
+	p.mu.Unlock()
+	if !held {
+		syscall.Kill(-p.pid, syscall.SIGKILL)
+	}
+	if err != nil {
+		return exit{lost: err}
+	}
+	return exitOf(status, &usage)
+}
+
+func reap(pid int) (status syscall.WaitStatus, usage syscall.Rusage, err error) {
+	for {
+		_, err = syscall.Wait4(pid, &status, 0, &usage)
+		if err != syscall.EINTR {
+			return status, usage, err
+		}
+	}
+}
+
+func (p *process) terminate() { p.signal(syscall.SIGTERM) }
+func (p *process) kill()      { p.signal(syscall.SIGKILL) }
+
+// signal sends a signal to the whole group.
+func (p *process) signal(s syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped {
+		syscall.Kill(-p.pid, s)
+	}
+}
+
+func exitOf(status syscall.WaitStatus, usage *syscall.Rusage) exit {
+	e := exit{
+		code:   status.ExitStatus(),
+		cpu:    time.Duration(usage.Utime.Nano() + usage.Stime.Nano()),
+		memory: peak(usage),
+	}
+	if status.Signaled() {
+		s := status.Signal()
+		e.code = exitSignal + int(s)
+		e.signal = fmt.Sprintf("%d (%v)", int(s), s)
+	}
+	return e
+}
+
+// readNow reads what lies in a pipe without waiting for more.
+func readNow(pipe *os.File, buf []byte) (n int) {
+	conn, err := pipe.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	conn.Control(func(fd uintptr) {
+		n, err = syscall.Read(int(fd), buf) // our end does not block
+	})
+	return n
+}

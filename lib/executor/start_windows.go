@@ -1,0 +1,70 @@
+package executor
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// What differs between systems about programs' files.
+const (
+	separators  = `/\:`
+	defaultPath = `C:\Windows\System32;C:\Windows`
+)
+
+var (
+	programExtensions = []string{"", ".com", ".exe", ".bat", ".cmd"}
+	tempVariables     = []string{"TMPDIR", "TEMP", "TMP"}
+)
+
+// checkProgram says why a file cannot be run; nil: it can. Here a file's name says so.
+func checkProgram(file string) error {
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	ext := strings.ToLower(filepath.Ext(file))
+	if !info.Mode().IsRegular() || ext == "" || !slices.Contains(programExtensions, ext) {
+		return errNotExecutable
+	}
+	return nil
+}
+
+const errorBadExeFormat = syscall.Errno(193)
+
+// isNotProgram says whether the error of start is about the file.
+func isNotProgram(err error) bool { return errors.Is(err, errorBadExeFormat) }
+
+// process is a started program. Its children are their own.
+type process struct{ p *os.Process }
+
+func start(l launch) (*process, error) {
+	p, err := os.StartProcess(l.path, l.argv, &os.ProcAttr{
+		Dir:   l.dir,
+		Env:   l.env,
+		Files: l.files[:],
+		Sys:   &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &process{p}, nil
+}
+
+func (p *process) wait() exit {
+	s, err := p.p.Wait()
+	if err != nil {
+		return exit{lost: err}
+	}
+	return exit{code: s.ExitCode(), cpu: s.UserTime() + s.SystemTime()}
+}
+
+// terminate ends the process: there is no asking for it here.
+func (p *process) terminate() { p.kill() }
+func (p *process) kill()      { p.p.Kill() }
+
+// readNow reads nothing: pipes have no deadlines here, and are closed instead.
+func readNow(*os.File, []byte) int { return 0 }

@@ -1,0 +1,41 @@
+package executor
+
+import (
+	"os"
+	"slices"
+
+	"github.com/retire-cluster/retire-cluster/lib/task"
+)
+
+// Types lists the types of task that this machine can run now, sorted. It looks anew at each call.
+func (x *Executor) Types() []string {
+	types := []string{task.TypeCommand, task.TypeEcho, task.TypeHTTP, task.TypeSleep}
+	if x.options.SystemInfo != nil {
+		types = append(types, task.TypeSystemInfo)
+	}
+	if _, err := x.findShell(); err == nil {
+		types = append(types, task.TypeShell)
+	}
+	if _, err := lookPath(python, x.path); err == nil {
+		types = append(types, task.TypePythonEval)
+	}
+	types = append(types, x.customTypes()...)
+	slices.Sort(types)
+	return types
+}
+
+func (x *Executor) customTypes() (types []string) {
+	if x.options.TasksDir == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(x.options.TasksDir)
+	if err != nil {
+		return nil // not there yet: no custom types
+	}
+	for _, e := range entries {
+		if isCustomName(e.Name()) && checkProgram(x.customFile(e.Name())) == nil {
+			types = append(types, e.Name())
+		}
+	}
+	return types
+}
