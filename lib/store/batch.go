@@ -1,0 +1,336 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/device"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+)
+
+// Task is the part of a task that changes.
+type Task struct {
+	ID       task.ID
+	State    task.State
+	Attempt  int
+	Device   string
+	Reason   string
+	Failures int
+	Losses   int
+	Eligible time.Time
+	Started  time.Time
+	Finished time.Time
+	ExitCode *int
+	Output   int64
+}
+
+// NewTask is a task that was submitted.
+type NewTask struct {
+	ID        task.ID
+	Job       task.JobID
+	Spec      task.Spec
+	Submitted time.Time
+}
+
+// Attempt is an attempt with its lease.
+type Attempt struct {
+	task.Attempt
+	Task  task.ID
+	Lease string
+}
+
+// Device is what is kept of a device.
+type Device struct {
+	ID          string
+	Fingerprint string
+	Profile     device.Profile
+	Draining    bool
+	Joined      time.Time
+	Seen        time.Time
+	BootCount   int64
+	Address     string
+	Completed   int64
+	Failed      int64
+}
+
+// Token is what is kept of a client's token.
+type Token struct {
+	ID, Role, Name string
+	Hash           []byte
+	Created        time.Time
+	Expires        time.Time // zero: never
+}
+
+// Invite is what is kept of an invitation.
+type Invite struct {
+	ID      string
+	Hash    []byte
+	Expires time.Time
+	UsedBy  string // fingerprint
+}
+
+// Key is a stretch of tasks that were submitted under a key: task i is number First+(i-Index).
+type Key struct {
+	Principal, Key string
+	Index, Count   int
+	First          task.ID
+	At             time.Time
+}
+
+type attemptID struct {
+	task   task.ID
+	number int
+}
+
+type piece struct {
+	attemptID
+	chunk task.Chunk
+}
+
+// Batch collects what one round of the loop decided.
+type Batch struct {
+	db       *DB
+	added    []NewTask
+	tasks    map[task.ID]Task
+	attempts map[attemptID]Attempt
+	devices  map[string]Device
+	gone     []string
+	pieces   []piece
+	keys     []Key
+	tokens   []Token
+	revoked  []string
+	invites  []Invite
+	events   []cluster.Event
+	meta     map[string]any
+}
+
+// NewBatch begins a batch. It does not touch the database before Commit.
+func (db *DB) NewBatch() *Batch {
+	return &Batch{db: db, tasks: map[task.ID]Task{}, attempts: map[attemptID]Attempt{}, devices: map[string]Device{}, meta: map[string]any{}}
+}
+
+// Submit adds a task, queued.
+func (b *Batch) Submit(t NewTask) { b.added = append(b.added, t) }
+
+// Task writes how a task stands.
+func (b *Batch) Task(t Task) { b.tasks[t.ID] = t }
+
+// Attempt writes how an attempt stands.
+func (b *Batch) Attempt(a Attempt) { b.attempts[attemptID{a.Task, a.Number}] = a }
+
+// Output adds a piece of what an attempt printed.
+func (b *Batch) Output(id task.ID, attempt int, c task.Chunk) {
+	b.pieces = append(b.pieces, piece{attemptID{id, attempt}, c})
+}
+
+// Device writes a device.
+func (b *Batch) Device(d Device) { b.devices[d.ID] = d }
+
+// RemoveDevice forgets a device.
+func (b *Batch) RemoveDevice(id string) {
+	delete(b.devices, id)
+	b.gone = append(b.gone, id)
+}
+
+// Key remembers a submission's key.
+func (b *Batch) Key(k Key) { b.keys = append(b.keys, k) }
+
+// Token adds a token; RevokeToken ends one.
+func (b *Batch) Token(t Token) { b.tokens = append(b.tokens, t) }
+
+// RevokeToken ends a token.
+func (b *Batch) RevokeToken(id string) { b.revoked = append(b.revoked, id) }
+
+// Invite writes an invitation.
+func (b *Batch) Invite(i Invite) { b.invites = append(b.invites, i) }
+
+// Event adds an event, whose number the caller has given.
+func (b *Batch) Event(e cluster.Event) { b.events = append(b.events, e) }
+
+// Set writes a value of the cluster itself, such as the next task's number.
+func (b *Batch) Set(key string, value any) { b.meta[key] = value }
+
+// Pending is the stretches of a key that this batch adds.
+func (b *Batch) Pending(principal, key string) []Key {
+	var found []Key
+	for _, k := range b.keys {
+		if k.Principal == principal && k.Key == key {
+			found = append(found, k)
+		}
+	}
+	return found
+}
+
+// Added is a task that this batch submits.
+func (b *Batch) Added(id task.ID) (NewTask, bool) {
+	i, ok := slices.BinarySearchFunc(b.added, id, func(t NewTask, id task.ID) int { return int(int64(t.ID) - int64(id)) })
+	if !ok {
+		return NewTask{}, false
+	}
+	return b.added[i], true
+}
+
+// PendingTask is how this batch leaves a task, where it changes it.
+func (b *Batch) PendingTask(id task.ID) (Task, bool) {
+	t, ok := b.tasks[id]
+	return t, ok
+}
+
+// PendingAttempt is how this batch leaves an attempt, where it changes it.
+func (b *Batch) PendingAttempt(id task.ID, number int) (Attempt, bool) {
+	a, ok := b.attempts[attemptID{id, number}]
+	return a, ok
+}
+
+// Empty says whether there is nothing to commit.
+func (b *Batch) Empty() bool {
+	return len(b.added)+len(b.tasks)+len(b.attempts)+len(b.devices)+len(b.gone)+len(b.pieces)+len(b.keys)+
+		len(b.tokens)+len(b.revoked)+len(b.invites)+len(b.events)+len(b.meta) == 0
+}
+
+// Commit writes all of the batch or nothing; when it returns nil all is on disk. Errors are ErrFull, and others after which
+// what the disk holds is not known: the process must end.
+func (b *Batch) Commit(ctx context.Context) error {
+	if b.Empty() {
+		return nil
+	}
+	tx, err := b.db.w.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin transaction: %w", classify(err))
+	}
+	defer tx.Rollback()
+	if err := b.write(ctx, &writer{ctx: ctx, tx: tx, stmt: &b.db.stmt}); err != nil {
+		return fmt.Errorf("write batch: %w", classify(err))
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", classify(err))
+	}
+	return nil
+}
+
+func (b *Batch) write(ctx context.Context, w *writer) error {
+	for _, t := range b.added {
+		state, changed := b.tasks[t.ID]
+		if !changed {
+			state = Task{ID: t.ID, State: task.Queued}
+		}
+		delete(b.tasks, t.ID)
+		w.insertTask(t, state)
+	}
+	w.jobs(b.added)
+	for _, t := range b.tasks {
+		w.exec(w.stmt.updateTask, t.State, t.Attempt, t.Device, t.Reason, t.Failures, t.Losses, ms(t.Eligible), ms(t.Started), ms(t.Finished), null(t.ExitCode), t.Output, t.ID)
+	}
+	for _, a := range b.attempts {
+		w.attempt(a)
+	}
+	for _, p := range b.pieces {
+		w.exec(w.stmt.output, p.task, p.number, p.chunk.Position, p.chunk.Stream, p.chunk.After.Milliseconds(), p.chunk.Data)
+	}
+	for _, k := range b.keys {
+		w.exec(w.stmt.key, k.Principal, k.Key, k.Index, k.Count, k.First, ms(k.At))
+	}
+	for _, e := range b.events {
+		w.exec(w.stmt.event, e.Seq, ms(e.Time), e.Kind, e.Device, e.Job, e.Task, e.Attempt, e.State, null(e.ExitCode), e.Count, e.Output, e.Reason)
+	}
+	b.writeRest(w)
+	return w.err
+}
+
+func (b *Batch) writeRest(w *writer) {
+	for _, id := range b.gone {
+		w.exec(w.stmt.removeDevice, id)
+	}
+	for _, d := range b.devices {
+		w.device(d)
+	}
+	for _, t := range b.tokens {
+		w.exec(w.stmt.token, t.ID, t.Role, t.Name, t.Hash, ms(t.Created), ms(t.Expires))
+	}
+	for _, id := range b.revoked {
+		w.exec(w.stmt.revoke, id)
+	}
+	for _, i := range b.invites {
+		w.exec(w.stmt.invite, i.ID, i.Hash, ms(i.Expires), i.UsedBy)
+	}
+	for _, k := range slices.Sorted(maps.Keys(b.meta)) {
+		w.exec(w.stmt.set, k, b.meta[k])
+	}
+}
+
+// writer writes in one transaction and remembers the first error.
+type writer struct {
+	ctx  context.Context
+	tx   *sql.Tx
+	stmt *statements
+	err  error
+}
+
+func (w *writer) exec(s *sql.Stmt, args ...any) {
+	if w.err == nil {
+		// The statement was prepared on the one connection that the pool has, and that the transaction holds.
+		_, w.err = w.tx.Stmt(s).Exec(args...)
+	}
+}
+
+func (w *writer) insertTask(t NewTask, s Task) {
+	var needs any
+	if !reflect.ValueOf(t.Spec.Requirements).IsZero() {
+		b, err := json.Marshal(t.Spec.Requirements)
+		w.note(err)
+		needs = string(b)
+	}
+	var payload any
+	if len(t.Spec.Payload) > 0 {
+		payload = string(t.Spec.Payload)
+	}
+	w.exec(w.stmt.insertTask, t.ID, t.Job, t.Spec.Type, t.Spec.Name, t.Spec.Priority, t.Spec.Timeout, t.Spec.Retries, payload, needs, ms(t.Submitted),
+		s.State, s.Attempt, s.Device, s.Reason, s.Failures, s.Losses, ms(s.Eligible), ms(s.Started), ms(s.Finished), null(s.ExitCode), s.Output)
+}
+
+// jobs notes how far the jobs of new tasks reach.
+func (w *writer) jobs(added []NewTask) {
+	for i, t := range added {
+		if i+1 == len(added) || added[i+1].Job != t.Job {
+			w.exec(w.stmt.job, t.Job, t.ID)
+		}
+	}
+}
+
+func (w *writer) attempt(a Attempt) {
+	w.exec(w.stmt.attempt, a.Task, a.Number, a.Lease, a.Device, a.Outcome, a.Reason, ms(a.Leased), msPtr(a.Started), msPtr(a.Finished), null(a.ExitCode),
+		a.Wall, a.Metrics.CPUTime, a.Metrics.MemoryPeak, a.Output)
+}
+
+func (w *writer) device(d Device) {
+	profile, err := json.Marshal(d.Profile)
+	w.note(err)
+	w.exec(w.stmt.device, d.ID, d.Fingerprint, string(profile), d.Draining, ms(d.Joined), ms(d.Seen), d.BootCount, d.Address, d.Completed, d.Failed)
+}
+
+func (w *writer) note(err error) {
+	if w.err == nil {
+		w.err = err
+	}
+}
+
+func null(n *int) any {
+	if n == nil {
+		return nil
+	}
+	return *n
+}
+
+func msPtr(t *time.Time) any {
+	if t == nil {
+		return nil
+	}
+	return ms(*t)
+}

@@ -1,0 +1,353 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+)
+
+const taskColumns = `id, job, type, name, priority, timeout, retries, payload, requirements, submitted, state, attempt, device, reason,
+	failures, losses, eligible, started, finished, exit_code, output`
+
+type scanner interface{ Scan(...any) error }
+
+func scanTask(row scanner) (t task.Task, err error) {
+	var payload, needs sql.NullString
+	var submitted, eligible, started, finished, exit sql.NullInt64
+	err = row.Scan(&t.ID, &t.Job, &t.Type, &t.Name, &t.Priority, &t.Timeout, &t.Retries, &payload, &needs, &submitted, &t.State, &t.Attempt, &t.Device, &t.Reason,
+		&t.Failures, &t.Losses, &eligible, &started, &finished, &exit, &t.Output)
+	if err != nil {
+		return t, err
+	}
+	if payload.Valid {
+		t.Payload = json.RawMessage(payload.String)
+	}
+	if needs.Valid {
+		err = json.Unmarshal([]byte(needs.String), &t.Requirements)
+	}
+	t.Submitted = fromMS(submitted)
+	t.Eligible, t.Started, t.Finished, t.ExitCode = timePtr(eligible), timePtr(started), timePtr(finished), intPtr(exit)
+	return t, err
+}
+
+// Task reads one task, without its attempts. The error is task.ErrNotFound where there is none.
+func (db *DB) Task(ctx context.Context, id task.ID) (task.Task, error) {
+	t, err := scanTask(db.r.QueryRowContext(ctx, "SELECT "+taskColumns+" FROM tasks WHERE id=?", id))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = task.ErrNotFound
+	}
+	if err != nil {
+		return t, fmt.Errorf("task %s: %w", id, err)
+	}
+	return t, nil
+}
+
+// Attempts reads the attempts of a task, oldest first.
+func (db *DB) Attempts(ctx context.Context, id task.ID) ([]Attempt, error) {
+	return query(ctx, db.r, scanAttempt, "SELECT "+attemptColumns+" FROM attempts WHERE task=? ORDER BY number", id)
+}
+
+const attemptColumns = `task, number, lease, device, outcome, reason, leased, started, finished, exit_code, wall, cpu, memory, output`
+
+func scanAttempt(row scanner) (a Attempt, err error) {
+	var leased, started, finished, exit sql.NullInt64
+	err = row.Scan(&a.Task, &a.Number, &a.Lease, &a.Device, &a.Outcome, &a.Reason, &leased, &started, &finished, &exit,
+		&a.Wall, &a.Metrics.CPUTime, &a.Metrics.MemoryPeak, &a.Output)
+	a.Leased, a.Started, a.Finished, a.ExitCode = fromMS(leased), timePtr(started), timePtr(finished), intPtr(exit)
+	return a, err
+}
+
+// Attempt reads one attempt; ok is false where there is none.
+func (db *DB) Attempt(ctx context.Context, id task.ID, number int) (a Attempt, ok bool, err error) {
+	found, err := query(ctx, db.r, scanAttempt, "SELECT "+attemptColumns+" FROM attempts WHERE task=? AND number=?", id, number)
+	if err != nil || len(found) == 0 {
+		return a, false, err
+	}
+	return found[0], true, nil
+}
+
+// Filter selects tasks; what is not set selects all.
+type Filter struct {
+	States []task.State
+	Device string
+	Job    task.JobID
+	Tasks  []task.ID
+	Since  time.Time
+}
+
+// Tasks reads at most limit tasks in order of submission, after one that is given; or, newest first, before it.
+func (db *DB) Tasks(ctx context.Context, f Filter, after task.ID, limit int, newest bool) ([]task.Task, error) {
+	where, args := f.where()
+	order := "ASC"
+	if newest {
+		order = "DESC"
+	}
+	if after != 0 {
+		where = append(where, map[bool]string{false: "id > ?", true: "id < ?"}[newest])
+		args = append(args, after)
+	}
+	q := "SELECT " + taskColumns + " FROM tasks"
+	if len(where) > 0 {
+		q += " WHERE " + strings.Join(where, " AND ")
+	}
+	return query(ctx, db.r, scanTask, fmt.Sprintf("%s ORDER BY id %s LIMIT %d", q, order, limit), args...)
+}
+
+// TaskIDs reads the numbers of all tasks that a filter selects, in order of submission.
+func (db *DB) TaskIDs(ctx context.Context, f Filter) ([]task.ID, error) {
+	where, args := f.where()
+	q := "SELECT id FROM tasks"
+	if len(where) > 0 {
+		q += " WHERE " + strings.Join(where, " AND ")
+	}
+	return query(ctx, db.r, func(row scanner) (id task.ID, err error) { return id, row.Scan(&id) }, q+" ORDER BY id", args...)
+}
+
+func (f *Filter) where() (where []string, args []any) {
+	if len(f.States) > 0 {
+		where = append(where, stateClause(f.States))
+	}
+	if f.Device != "" {
+		where, args = append(where, "device = ?"), append(args, f.Device)
+	}
+	if f.Job != 0 {
+		where = append(where, "id BETWEEN ? AND (SELECT last FROM jobs WHERE jobs.id = ?) AND job = ?")
+		args = append(args, f.Job, f.Job, f.Job)
+	}
+	if len(f.Tasks) > 0 {
+		where = append(where, "id IN ("+list(f.Tasks)+")")
+	}
+	if !f.Since.IsZero() {
+		where, args = append(where, "submitted >= ?"), append(args, f.Since.UnixMilli())
+	}
+	return where, args
+}
+
+// stateClause lets the index of open tasks serve where only open ones are wanted.
+func stateClause(states []task.State) string {
+	c := "state IN (" + list(states) + ")"
+	for _, s := range states {
+		if s.Ended() {
+			return c
+		}
+	}
+	return c + " AND state < 4"
+}
+
+// Resolve finds the one task whose id begins so. Errors are task.ErrBadID, task.ErrNotFound and task.ErrAmbiguous.
+func (db *DB) Resolve(ctx context.Context, text string) (task.ID, error) {
+	if id, err := task.ParseID(text); err == nil {
+		return id, nil
+	}
+	p, err := task.ParsePrefix(text)
+	if err != nil {
+		return 0, err
+	}
+	rows, err := db.r.QueryContext(ctx, "SELECT id FROM tasks ORDER BY id DESC")
+	if err != nil {
+		return 0, classify(err)
+	}
+	defer rows.Close()
+	var found task.ID
+	for rows.Next() {
+		var id task.ID
+		if err := rows.Scan(&id); err != nil {
+			return 0, classify(err)
+		}
+		if !p.Matches(id) {
+			continue
+		}
+		if found != 0 {
+			return 0, fmt.Errorf("%s: %w", text, task.ErrAmbiguous)
+		}
+		found = id
+	}
+	if found == 0 && rows.Err() == nil {
+		return 0, fmt.Errorf("%s: %w", text, task.ErrNotFound)
+	}
+	return found, rows.Err()
+}
+
+// Open calls yield for every task that is not over, in order of submission, with its newest attempt where it has one.
+func (db *DB) OpenTasks(ctx context.Context, yield func(task.Task, *Attempt)) error {
+	attempts, err := query(ctx, db.r, scanAttempt, "SELECT "+attemptColumns+` FROM attempts WHERE (task, number) IN
+		(SELECT id, attempt FROM tasks WHERE state IN (1,2,3) AND state < 4 AND attempt > 0)`)
+	if err != nil {
+		return err
+	}
+	byTask := make(map[task.ID]*Attempt, len(attempts))
+	for i := range attempts {
+		byTask[attempts[i].Task] = &attempts[i]
+	}
+	// The body stays on disk: it is read when the task is assigned.
+	columns := strings.Replace(taskColumns, "payload", "NULL", 1)
+	rows, err := db.r.QueryContext(ctx, "SELECT "+columns+" FROM tasks INDEXED BY tasks_open WHERE state < 4 ORDER BY id")
+	if err != nil {
+		return classify(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		t, err := scanTask(rows)
+		if err != nil {
+			return classify(err)
+		}
+		yield(t, byTask[t.ID])
+	}
+	return classify(rows.Err())
+}
+
+// Output reads what an attempt printed, from a position on, at most about limit bytes.
+func (db *DB) Output(ctx context.Context, id task.ID, attempt int, position int64, limit int) ([]task.Chunk, error) {
+	rows, err := db.r.QueryContext(ctx, `SELECT position, stream, after, data FROM output WHERE task=? AND attempt=? AND position >= coalesce(
+		(SELECT max(position) FROM output WHERE task=? AND attempt=? AND position <= ?), 0) ORDER BY position`, id, attempt, id, attempt, position)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var chunks []task.Chunk
+	for size := 0; rows.Next() && size < limit; {
+		var c task.Chunk
+		var after int64
+		if err := rows.Scan(&c.Position, &c.Stream, &after, &c.Data); err != nil {
+			return nil, classify(err)
+		}
+		c.After = time.Duration(after) * time.Millisecond
+		if skip := position - c.Position; skip > 0 {
+			c.Data, c.Position = c.Data[min(skip, int64(len(c.Data))):], position
+		}
+		if len(c.Data) > 0 {
+			chunks = append(chunks, c)
+			size += len(c.Data)
+		}
+	}
+	return chunks, classify(rows.Err())
+}
+
+// Events reads at most limit events after a number.
+func (db *DB) Events(ctx context.Context, after int64, limit int) ([]cluster.Event, error) {
+	return query(ctx, db.r, scanEvent, `SELECT seq, at, kind, device, job, task, attempt, state, exit_code, count, output, reason FROM events
+		WHERE seq > ? ORDER BY seq LIMIT ?`, after, limit)
+}
+
+func scanEvent(row scanner) (e cluster.Event, err error) {
+	var at, exit sql.NullInt64
+	err = row.Scan(&e.Seq, &at, &e.Kind, &e.Device, &e.Job, &e.Task, &e.Attempt, &e.State, &exit, &e.Count, &e.Output, &e.Reason)
+	e.Time, e.ExitCode = fromMS(at), intPtr(exit)
+	return e, err
+}
+
+// EventSince is the number before that of the first event at a time or later.
+func (db *DB) EventSince(ctx context.Context, at time.Time) (seq int64, err error) {
+	// The numbers grow with time but for a clock that was set back; a scan from the newest back stops at the first that is older.
+	err = db.r.QueryRowContext(ctx, "SELECT coalesce((SELECT seq FROM events WHERE at < ? ORDER BY seq DESC LIMIT 1), 0)", at.UnixMilli()).Scan(&seq)
+	return seq, classify(err)
+}
+
+// LastEvent is the number of the newest event.
+func (db *DB) LastEvent(ctx context.Context) (seq int64, err error) {
+	err = db.r.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&seq)
+	return seq, classify(err)
+}
+
+// Devices reads all devices.
+func (db *DB) Devices(ctx context.Context) ([]Device, error) {
+	return query(ctx, db.r, scanDevice, "SELECT id, fingerprint, profile, draining, joined, seen, boot_count, address, completed, failed FROM devices ORDER BY id")
+}
+
+func scanDevice(row scanner) (d Device, err error) {
+	var profile string
+	var joined, seen sql.NullInt64
+	if err = row.Scan(&d.ID, &d.Fingerprint, &profile, &d.Draining, &joined, &seen, &d.BootCount, &d.Address, &d.Completed, &d.Failed); err != nil {
+		return d, err
+	}
+	d.Joined, d.Seen = fromMS(joined), fromMS(seen)
+	return d, json.Unmarshal([]byte(profile), &d.Profile)
+}
+
+// Tokens reads all tokens.
+func (db *DB) Tokens(ctx context.Context) ([]Token, error) {
+	return query(ctx, db.r, func(row scanner) (t Token, err error) {
+		var created, expires sql.NullInt64
+		err = row.Scan(&t.ID, &t.Role, &t.Name, &t.Hash, &created, &expires)
+		t.Created, t.Expires = fromMS(created), fromMS(expires)
+		return t, err
+	}, "SELECT id, role, name, hash, created, expires FROM tokens ORDER BY created, id")
+}
+
+// Invites reads all invitations.
+func (db *DB) Invites(ctx context.Context) ([]Invite, error) {
+	return query(ctx, db.r, func(row scanner) (i Invite, err error) {
+		var expires sql.NullInt64
+		err = row.Scan(&i.ID, &i.Hash, &expires, &i.UsedBy)
+		i.Expires = fromMS(expires)
+		return i, err
+	}, "SELECT id, hash, expires, used_by FROM invites")
+}
+
+// Keys reads the stretches of a key that have any of the count tasks from index on.
+func (db *DB) Keys(ctx context.Context, principal, key string, index, count int) ([]Key, error) {
+	return query(ctx, db.r, func(row scanner) (k Key, err error) {
+		k.Principal, k.Key = principal, key
+		return k, row.Scan(&k.Index, &k.Count, &k.First)
+	}, "SELECT idx, count, first FROM keys WHERE principal=? AND key=? AND idx < ? AND idx+count > ? ORDER BY idx", principal, key, index+count, index)
+}
+
+// Counts says how many tasks are in each state, how many were completed at a time or later, and how many bytes of output are kept.
+func (db *DB) Counts(ctx context.Context, since time.Time) (byState map[task.State]int64, completed, output int64, err error) {
+	byState = map[task.State]int64{}
+	rows, err := db.r.QueryContext(ctx, "SELECT state, count(*) FROM tasks GROUP BY state")
+	if err != nil {
+		return nil, 0, 0, classify(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s task.State
+		var n int64
+		if err := rows.Scan(&s, &n); err != nil {
+			return nil, 0, 0, classify(err)
+		}
+		byState[s] = n
+	}
+	if err = db.r.QueryRowContext(ctx, "SELECT coalesce(sum(output), 0) FROM attempts").Scan(&output); err != nil {
+		return nil, 0, 0, classify(err)
+	}
+	err = db.r.QueryRowContext(ctx, "SELECT count(*) FROM tasks WHERE finished >= ? AND state=?", since.UnixMilli(), task.Completed).Scan(&completed)
+	return byState, completed, output, classify(err)
+}
+
+// Meta reads the values of the cluster itself.
+func (db *DB) Meta(ctx context.Context) (map[string]string, error) {
+	type pair struct{ key, value string }
+	pairs, err := query(ctx, db.r, func(row scanner) (p pair, err error) {
+		return p, row.Scan(&p.key, &p.value)
+	}, "SELECT key, CAST(value AS TEXT) FROM meta")
+	m := map[string]string{}
+	for _, p := range pairs {
+		m[p.key] = p.value
+	}
+	return m, err
+}
+
+func query[T any](ctx context.Context, db *sql.DB, scan func(scanner) (T, error), q string, args ...any) ([]T, error) {
+	rows, err := db.QueryContext(ctx, q, args...)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var found []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, classify(err)
+		}
+		found = append(found, v)
+	}
+	return found, classify(rows.Err())
+}

@@ -1,0 +1,123 @@
+package store
+
+// applicationID marks the file as ours ("rclu").
+const applicationID = 0x72636c75
+
+// migrations[i] takes a database from version i to i+1, in one transaction. What was released is not changed any more.
+var migrations = []string{`
+CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) WITHOUT ROWID;
+
+-- A task's number grows with submission. Times are milliseconds since 1970 by the main node's clock.
+CREATE TABLE tasks (
+	id INTEGER PRIMARY KEY,
+	job INTEGER NOT NULL,
+	type TEXT NOT NULL,
+	name TEXT NOT NULL DEFAULT '',
+	priority INTEGER NOT NULL,
+	timeout REAL NOT NULL,
+	retries INTEGER NOT NULL,
+	payload TEXT,
+	requirements TEXT,
+	submitted INTEGER NOT NULL,
+	state INTEGER NOT NULL,
+	attempt INTEGER NOT NULL DEFAULT 0,
+	device TEXT NOT NULL DEFAULT '',
+	reason TEXT NOT NULL DEFAULT '',
+	failures INTEGER NOT NULL DEFAULT 0,
+	losses INTEGER NOT NULL DEFAULT 0,
+	eligible INTEGER,
+	started INTEGER,
+	finished INTEGER,
+	exit_code INTEGER,
+	output INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX tasks_open ON tasks (state) WHERE state < 4;
+CREATE INDEX tasks_finished ON tasks (finished) WHERE finished IS NOT NULL;
+
+-- The tasks of a job stand between its number and last, others among them.
+CREATE TABLE jobs (id INTEGER PRIMARY KEY, last INTEGER NOT NULL);
+
+CREATE TABLE attempts (
+	task INTEGER NOT NULL,
+	number INTEGER NOT NULL,
+	lease TEXT NOT NULL,
+	device TEXT NOT NULL,
+	outcome TEXT NOT NULL,
+	reason TEXT NOT NULL DEFAULT '',
+	leased INTEGER NOT NULL,
+	started INTEGER,
+	finished INTEGER,
+	exit_code INTEGER,
+	wall REAL NOT NULL DEFAULT 0,
+	cpu REAL NOT NULL DEFAULT 0,
+	memory INTEGER NOT NULL DEFAULT 0,
+	output INTEGER NOT NULL DEFAULT 0,
+	PRIMARY KEY (task, number)
+) WITHOUT ROWID;
+
+CREATE TABLE output (
+	task INTEGER NOT NULL,
+	attempt INTEGER NOT NULL,
+	position INTEGER NOT NULL,
+	stream INTEGER NOT NULL,
+	after INTEGER NOT NULL,
+	data BLOB NOT NULL,
+	PRIMARY KEY (task, attempt, position)
+) WITHOUT ROWID;
+
+-- A key of a submission stands for count tasks from idx on, whose numbers follow first.
+CREATE TABLE keys (
+	principal TEXT NOT NULL,
+	key TEXT NOT NULL,
+	idx INTEGER NOT NULL,
+	count INTEGER NOT NULL,
+	first INTEGER NOT NULL,
+	at INTEGER NOT NULL,
+	PRIMARY KEY (principal, key, idx)
+) WITHOUT ROWID;
+CREATE INDEX keys_at ON keys (at);
+
+CREATE TABLE devices (
+	id TEXT PRIMARY KEY,
+	fingerprint TEXT NOT NULL UNIQUE,
+	profile TEXT NOT NULL,
+	draining INTEGER NOT NULL DEFAULT 0,
+	joined INTEGER NOT NULL,
+	seen INTEGER,
+	boot_count INTEGER NOT NULL DEFAULT 0,
+	address TEXT NOT NULL DEFAULT '',
+	completed INTEGER NOT NULL DEFAULT 0,
+	failed INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+CREATE TABLE tokens (
+	id TEXT PRIMARY KEY,
+	role TEXT NOT NULL,
+	name TEXT NOT NULL,
+	hash BLOB NOT NULL,
+	created INTEGER NOT NULL,
+	expires INTEGER
+) WITHOUT ROWID;
+
+CREATE TABLE invites (
+	id TEXT PRIMARY KEY,
+	hash BLOB NOT NULL,
+	expires INTEGER NOT NULL,
+	used_by TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+
+CREATE TABLE events (
+	seq INTEGER PRIMARY KEY,
+	at INTEGER NOT NULL,
+	kind TEXT NOT NULL,
+	device TEXT NOT NULL DEFAULT '',
+	job INTEGER NOT NULL DEFAULT 0,
+	task INTEGER NOT NULL DEFAULT 0,
+	attempt INTEGER NOT NULL DEFAULT 0,
+	state INTEGER NOT NULL DEFAULT 0,
+	exit_code INTEGER,
+	count INTEGER NOT NULL DEFAULT 0,
+	output INTEGER NOT NULL DEFAULT 0,
+	reason TEXT NOT NULL DEFAULT ''
+);
+`}

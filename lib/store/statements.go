@@ -1,0 +1,58 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+)
+
+// statements are prepared once on the writer's connection.
+type statements struct {
+	insertTask, updateTask, job, attempt, output, key, event *sql.Stmt
+	device, removeDevice, token, revoke, invite, set         *sql.Stmt
+}
+
+func (s *statements) all() map[**sql.Stmt]string {
+	return map[**sql.Stmt]string{
+		&s.insertTask: `INSERT INTO tasks (id, job, type, name, priority, timeout, retries, payload, requirements, submitted,
+			state, attempt, device, reason, failures, losses, eligible, started, finished, exit_code, output)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		&s.updateTask: `UPDATE tasks SET state=?, attempt=?, device=?, reason=?, failures=?, losses=?, eligible=?, started=?, finished=?,
+			exit_code=?, output=? WHERE id=?`,
+		&s.job: `INSERT INTO jobs (id, last) VALUES (?,?) ON CONFLICT (id) DO UPDATE SET last=max(last, excluded.last)`,
+		&s.attempt: `INSERT INTO attempts (task, number, lease, device, outcome, reason, leased, started, finished, exit_code, wall, cpu, memory, output)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+			ON CONFLICT (task, number) DO UPDATE SET outcome=excluded.outcome, reason=excluded.reason, started=excluded.started, finished=excluded.finished,
+			exit_code=excluded.exit_code, wall=excluded.wall, cpu=excluded.cpu, memory=excluded.memory, output=excluded.output`,
+		&s.output: `INSERT OR IGNORE INTO output (task, attempt, position, stream, after, data) VALUES (?,?,?,?,?,?)`,
+		&s.key:    `INSERT INTO keys (principal, key, idx, count, first, at) VALUES (?,?,?,?,?,?)`,
+		&s.event: `INSERT INTO events (seq, at, kind, device, job, task, attempt, state, exit_code, count, output, reason)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`,
+		&s.device: `INSERT INTO devices (id, fingerprint, profile, draining, joined, seen, boot_count, address, completed, failed) VALUES (?,?,?,?,?,?,?,?,?,?)
+			ON CONFLICT (id) DO UPDATE SET fingerprint=excluded.fingerprint, profile=excluded.profile, draining=excluded.draining, seen=excluded.seen,
+			boot_count=excluded.boot_count, address=excluded.address, completed=excluded.completed, failed=excluded.failed`,
+		&s.removeDevice: `DELETE FROM devices WHERE id=?`,
+		&s.token:        `INSERT INTO tokens (id, role, name, hash, created, expires) VALUES (?,?,?,?,?,?)`,
+		&s.revoke:       `DELETE FROM tokens WHERE id=?`,
+		&s.invite:       `INSERT INTO invites (id, hash, expires, used_by) VALUES (?,?,?,?) ON CONFLICT (id) DO UPDATE SET used_by=excluded.used_by`,
+		&s.set:          `INSERT INTO meta (key, value) VALUES (?,?) ON CONFLICT (key) DO UPDATE SET value=excluded.value`,
+	}
+}
+
+func (s *statements) prepare(ctx context.Context, w *sql.DB) error {
+	for at, text := range s.all() {
+		prepared, err := w.PrepareContext(ctx, text)
+		if err != nil {
+			return err
+		}
+		*at = prepared
+	}
+	return nil
+}
+
+func (s *statements) close() {
+	for at := range s.all() {
+		if *at != nil {
+			(*at).Close()
+		}
+	}
+}

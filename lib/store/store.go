@@ -1,0 +1,255 @@
+// Package store owns the only SQL of the project: schema, migrations, one writer, readers. It is for mainnode alone; its API may
+// change in any release.
+//
+// What one round of the main node's loop decides is collected in a Batch and committed in one transaction. A row that changes
+// several times in a round is written once, as it was last. Begin with Open.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+// Errors that a caller may test.
+var (
+	ErrInUse   = errors.New("another rc-mained is using this data directory")
+	ErrForeign = errors.New("not a database of retire-cluster")
+	ErrNewer   = errors.New("written by a newer rc-mained; install that version again")
+	ErrDamaged = errors.New("damaged")
+	ErrFull    = errors.New("the disk is full")
+)
+
+// oldestSQLite is the first version without the bug that could lose commits when a WAL file was reset.
+const oldestSQLite = 3_051_003
+
+// DB is the cluster's database. One process at a time has it open.
+type DB struct {
+	path string
+	lock *os.File
+	w, r *sql.DB
+	stmt statements
+}
+
+// Open opens the database in a file, makes it where there is none, and brings it to the newest version.
+// Errors are ErrInUse, ErrForeign, ErrNewer, ErrDamaged, and those of the file system.
+func Open(ctx context.Context, path string) (db *DB, err error) {
+	if _, n, _ := sqlite3.Version(); n < oldestSQLite {
+		return nil, fmt.Errorf("open database: SQLite %d is too old, %d is needed", n, oldestSQLite)
+	}
+	db = &DB{path: path}
+	defer func() {
+		if err != nil {
+			db.Close()
+			err = fmt.Errorf("open database %s: %w", path, classify(err))
+		}
+	}()
+	if db.lock, err = lockFile(filepath.Join(filepath.Dir(path), "main.lock")); err != nil {
+		return nil, err
+	}
+	if db.w, err = open(path, "rwc", 1); err != nil {
+		return nil, err
+	}
+	if err = db.prepare(ctx); err != nil {
+		return nil, err
+	}
+	if db.r, err = open(path, "ro", 4); err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+// open opens a pool. Unknown settings are ignored by the driver without a word, so checkPragmas reads them back.
+func open(path, mode string, conns int) (*sql.DB, error) {
+	v := url.Values{
+		"mode": {mode}, "_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_busy_timeout": {"5000"}, "_foreign_keys": {"on"},
+		"_cache_size": {"-8192"}, "_stmt_cache_size": {"64"},
+	}
+	if mode == "rwc" {
+		v.Set("_txlock", "immediate")
+		v.Set("_auto_vacuum", "incremental")
+	} else {
+		v.Del("_journal_mode") // a reader cannot set it
+		v.Set("_query_only", "on")
+	}
+	pool, err := sql.Open("sqlite3", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+v.Encode())
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
+	return pool, nil
+}
+
+func (db *DB) prepare(ctx context.Context) error {
+	if err := db.checkPragmas(ctx); err != nil {
+		return err
+	}
+	if err := db.checkPages(ctx); err != nil {
+		return err
+	}
+	if err := db.migrate(ctx); err != nil {
+		return err
+	}
+	return db.stmt.prepare(ctx, db.w)
+}
+
+func (db *DB) checkPragmas(ctx context.Context) error {
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1"} {
+		var got string
+		if err := db.w.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(&got); err != nil {
+			return err
+		}
+		if got != want {
+			return fmt.Errorf("%s is %s and not %s: this disk or build cannot keep what it is given", pragma, got, want)
+		}
+	}
+	_, err := db.w.ExecContext(ctx, "PRAGMA journal_size_limit=16777216; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=0; PRAGMA cell_size_check=1; PRAGMA mmap_size=0")
+	return err
+}
+
+// checkPages finds damage before it spreads; in a large file that would keep people waiting, so only up to 200 MiB.
+func (db *DB) checkPages(ctx context.Context) error {
+	if fi, err := os.Stat(db.path); err != nil || fi.Size() > 200<<20 {
+		return err
+	}
+	var word string
+	if err := db.w.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&word); err != nil {
+		return err
+	}
+	if word != "ok" {
+		return fmt.Errorf("%w: %s", ErrDamaged, word)
+	}
+	return nil
+}
+
+func (db *DB) migrate(ctx context.Context) error {
+	var id, version int
+	if err := db.w.QueryRowContext(ctx, "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version)").Scan(&id, &version); err != nil {
+		return err
+	}
+	switch {
+	case id != applicationID && (id != 0 || version != 0):
+		return ErrForeign
+	case version > len(migrations):
+		return ErrNewer
+	}
+	for ; version < len(migrations); version++ {
+		if err := db.step(ctx, version); err != nil {
+			return fmt.Errorf("migrate to version %d: %w", version+1, err)
+		}
+	}
+	return nil
+}
+
+func (db *DB) step(ctx context.Context, version int) error {
+	tx, err := db.w.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	marks := fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d", applicationID, version+1)
+	for _, s := range []string{migrations[version], marks} {
+		if _, err := tx.ExecContext(ctx, s); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// Close ends all use of the database. Whatever was committed is on disk already.
+func (db *DB) Close() error {
+	var errs []error
+	if db.r != nil {
+		errs = append(errs, db.r.Close())
+	}
+	if db.w != nil {
+		db.stmt.close()
+		errs = append(errs, db.w.Close())
+	}
+	if db.lock != nil {
+		errs = append(errs, db.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Size is the size of the database and of its write-ahead log, in bytes.
+func (db *DB) Size() (database, wal int64) {
+	size := func(path string) int64 {
+		fi, err := os.Stat(path)
+		if err != nil {
+			return 0
+		}
+		return fi.Size()
+	}
+	return size(db.path), size(db.path + "-wal")
+}
+
+// classify gives SQLite's errors the names that callers test.
+func classify(err error) error {
+	var e sqlite3.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code {
+	case sqlite3.ErrFull:
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	case sqlite3.ErrNotADB:
+		return fmt.Errorf("%w: %w", ErrForeign, err)
+	case sqlite3.ErrCorrupt:
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
+
+// ms is a time as it is stored; zero is stored as NULL.
+func ms(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMilli()
+}
+
+func fromMS(v sql.NullInt64) time.Time {
+	if !v.Valid {
+		return time.Time{}
+	}
+	return time.UnixMilli(v.Int64).UTC()
+}
+
+func timePtr(v sql.NullInt64) *time.Time {
+	if !v.Valid {
+		return nil
+	}
+	t := fromMS(v)
+	return &t
+}
+
+func intPtr(v sql.NullInt64) *int {
+	if !v.Valid {
+		return nil
+	}
+	n := int(v.Int64)
+	return &n
+}
+
+// list writes numbers for an IN (…): they are ours, so there is nothing to escape.
+func list[N ~uint64 | ~uint8](ns []N) string {
+	var b strings.Builder
+	for i, n := range ns {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.FormatUint(uint64(n), 10))
+	}
+	return b.String()
+}
