@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 )
@@ -22,7 +23,7 @@ const (
 // Conn reads and writes messages on a connection. One goroutine may read while others write.
 type Conn struct {
 	net.Conn
-	limit int
+	limit atomic.Int64
 	r     *bufio.Reader
 
 	mu  sync.Mutex // held to write
@@ -35,11 +36,13 @@ func NewConn(c net.Conn) *Conn {
 	w := bufio.NewWriterSize(c, 8<<10)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	return &Conn{Conn: c, limit: MaxStranger, r: bufio.NewReaderSize(c, 8<<10), w: w, enc: enc}
+	conn := &Conn{Conn: c, r: bufio.NewReaderSize(c, 8<<10), w: w, enc: enc}
+	conn.SetLimit(MaxStranger)
+	return conn
 }
 
 // SetLimit sets how many bytes a message that is read may have.
-func (c *Conn) SetLimit(bytes int) { c.limit = bytes }
+func (c *Conn) SetLimit(bytes int) { c.limit.Store(int64(bytes)) }
 
 // ReadMessage reads the next message. Errors are io.EOF at the end, ErrTooLarge and ErrJSON for what is no message (after the
 // latter one may go on reading), and those of the connection.
@@ -56,8 +59,8 @@ func (c *Conn) readLine() ([]byte, error) {
 	var whole []byte
 	for {
 		part, err := c.r.ReadSlice('\n')
-		if len(whole)+len(part) > c.limit {
-			return nil, Errorf(ErrTooLarge, "more than %d bytes", c.limit)
+		if limit := c.limit.Load(); int64(len(whole)+len(part)) > limit {
+			return nil, Errorf(ErrTooLarge, "more than %d bytes", limit)
 		}
 		switch {
 		case err == nil && whole == nil:

@@ -73,8 +73,8 @@ boot_count grows with every start of the worker and is kept on its disk; session
 life. The main node refuses a hello that is not newer than the newest it has seen (E_STALE_SESSION, with that
 boot_count; the worker goes on from one above it), and closes the older session when a newer one comes.
 
-held lists every attempt that the worker runs (state running) or has ended but not yet had judged (state ended). The
-answer has a verdict for each: keep (go on; output_bytes says how much of the output the main node has: send on from
+held lists every attempt that waits for a free slot of the worker (state waiting), that it runs (running), or that has
+ended but was not judged yet (ended). The answer has a verdict for each: keep (go on; output_bytes says how much of the output the main node has: send on from
 there), kill (it is no longer wanted: end it and forget it). An attempt that the main node believed to be there and that
 is not in held is lost at once.
 

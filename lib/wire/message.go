@@ -108,8 +108,9 @@ type Held struct {
 // HeldState says how far a held attempt has come.
 type HeldState string
 
-// An attempt is running, or has ended and waits for its verdict.
+// An attempt waits for a free slot, is running, or has ended and waits for its verdict.
 const (
+	HeldWaiting HeldState = "waiting"
 	HeldRunning HeldState = "running"
 	HeldEnded   HeldState = "ended"
 )

@@ -1,0 +1,153 @@
+// Command rc-mained is the main node of a cluster: it keeps the queue and the registry of devices, and gives tasks to them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cli"
+	"github.com/retire-cluster/retire-cluster/lib/mainnode"
+	"github.com/retire-cluster/retire-cluster/lib/reload"
+	"github.com/retire-cluster/retire-cluster/lib/store"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+func main() { cli.Main("rc-mained", "Run the main node of a cluster.", new(mained)) }
+
+// mained is the flags, the environment and the configuration file of rc-mained.
+type mained struct {
+	cli.Config
+	cli.Logging
+
+	Data     string `env:"RC_DATA" placeholder:"DIR" help:"Where everything is kept. Default: /var/lib/retire-cluster for a service, else ~/.local/state/retire-cluster."`
+	Listen   string `default:":8080" placeholder:"ADDR" help:"Address to listen on."`
+	AddrFile string `placeholder:"FILE" help:"Write the address to FILE once it is listened on."`
+	Name     string `placeholder:"NAME" help:"Name of the main node. Default: the host's."`
+
+	Heartbeat    cli.Duration `default:"60s" help:"Time between heartbeats of a device."`
+	OfflineAfter cli.Duration `default:"300s" help:"Show a device as offline after this long a silence; after half as long again its tasks go to others."`
+	Ageing       cli.Duration `default:"12h" help:"Waiting this long is worth one level of priority."`
+	QueueLimit   int          `default:"10000000" reload:"yes" help:"Most tasks that may wait."`
+
+	KeepTasksFor cli.Duration `default:"30d" reload:"yes" help:"Forget tasks this long after they ended (0: never)."`
+	KeepTasks    int64        `default:"1000000" reload:"yes" help:"Keep at most this many ended tasks (0: all)."`
+	KeepOutput   cli.Bytes    `default:"2GiB" reload:"yes" help:"Keep at most this much output of ended tasks (0: all)."`
+	KeepEvents   int64        `default:"1000000" reload:"yes" help:"Keep at most this many events (0: all)."`
+}
+
+// settings are what the main node's heart is told.
+func (m *mained) settings() (mainnode.Settings, error) {
+	s := mainnode.Defaults()
+	s.Name = m.Name
+	s.Heartbeat, s.OfflineAfter, s.Ageing = time.Duration(m.Heartbeat), time.Duration(m.OfflineAfter), time.Duration(m.Ageing)
+	s.QueueLimit = m.QueueLimit
+	s.Keep.TasksFor, s.Keep.Tasks, s.Keep.OutputBytes, s.Keep.Events = time.Duration(m.KeepTasksFor), m.KeepTasks, int64(m.KeepOutput), m.KeepEvents
+	if s.Name == "" {
+		s.Name, _ = os.Hostname()
+	}
+	return s, s.Validate()
+}
+
+// Run runs until the first signal.
+func (m *mained) Run(ctx context.Context, env cli.Env, log *cli.Log, reparse cli.Reparse) error {
+	cli.Daemon(ctx)
+	set, err := m.settings()
+	if err != nil {
+		return cli.Exit(cli.BadConfig, err)
+	}
+	_, beat := cli.Watchdog()
+	node, err := mainnode.Open(context.WithoutCancel(ctx), m.dataDir(env), "rc-mained "+cli.Version, set, log.Logger, beat)
+	if err != nil {
+		return cli.Exit(statusOf(err), err)
+	}
+	defer node.Close()
+	l, err := listen(ctx, m.Listen)
+	if err != nil {
+		return err
+	}
+	if m.AddrFile != "" {
+		if err := cli.WriteFile(m.AddrFile, []byte(l.Addr().String()+"\n"), 0o644); err != nil {
+			l.Close()
+			return err
+		}
+	}
+	log.Info("listening", "address", l.Addr().String(), "data", m.dataDir(env), "fingerprint", node.Fingerprint())
+	go m.reload(ctx, node, log, reparse)
+	cli.Ready()
+	defer cli.Stopping()
+	if err := node.Serve(ctx, l); err != nil {
+		return cli.Exit(cli.TryAgain, err)
+	}
+	log.Info("stopped")
+	return nil
+}
+
+func (m *mained) dataDir(env cli.Env) string {
+	if m.Data != "" {
+		return m.Data
+	}
+	return wire.DataDir(env)
+}
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("listen on %s: the address is in use; is another rc-mained running? --listen chooses another", address)
+	}
+	if err != nil {
+		return nil, cli.Exit(cli.Unavailable, err)
+	}
+	return l, nil
+}
+
+// statusOf is the exit status for what can be wrong with a data directory.
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, store.ErrInUse):
+		return cli.Unavailable
+	case errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrNewer), errors.Is(err, store.ErrDamaged), errors.Is(err, os.ErrPermission):
+		return cli.BadConfig
+	}
+	return cli.TryAgain
+}
+
+// reload takes the settings anew when the configuration file changes or on SIGHUP.
+func (m *mained) reload(ctx context.Context, node *mainnode.Node, log *cli.Log, reparse cli.Reparse) {
+	err := reload.Run(ctx, m.Config.Path, cli.Hangups(ctx), func() {
+		cli.Reloading()
+		defer cli.Ready()
+		fresh := new(mained)
+		err := reparse(fresh)
+		if err == nil {
+			err = m.take(ctx, fresh, node, log)
+		}
+		if err != nil {
+			log.Error("configuration refused, the old one stays", "err", err)
+		}
+	})
+	if err != nil {
+		log.Warn("changes of the configuration file will not be noticed", "err", err)
+	}
+}
+
+func (m *mained) take(ctx context.Context, fresh *mained, node *mainnode.Node, log *cli.Log) error {
+	set, err := fresh.settings()
+	if err != nil {
+		return err
+	}
+	live, restart := cli.Changed(m, fresh)
+	log.SetLevel(fresh.LogLevel)
+	if err := node.Change(ctx, set); err != nil {
+		return err
+	}
+	log.Info("configuration read again", "changed", live)
+	if len(restart) > 0 {
+		log.Warn("these settings change with the next start only", "settings", restart)
+	}
+	return nil
+}

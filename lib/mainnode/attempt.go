@@ -1,0 +1,302 @@
+package mainnode
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/scheduler"
+	"github.com/retire-cluster/retire-cluster/lib/store"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// assign gives the tasks that wait to the devices that are free, the roomiest first, one a turn, so that load spreads.
+func (c *core) assign() {
+	if !c.pending {
+		return
+	}
+	c.pending = false
+	turn := make([]*machine, 0, len(c.ready))
+	for d := range c.ready {
+		turn = append(turn, d)
+	}
+	for c.queue.Len() > 0 && len(turn) > 0 {
+		slices.SortFunc(turn, roomiest)
+		turn = slices.DeleteFunc(turn, func(d *machine) bool {
+			return !c.give(d) || d.free() <= 0
+		})
+	}
+}
+
+func roomiest(a, b *machine) int {
+	return scheduler.Roomiest(a.free(), a.row.Profile.Slots, b.free(), b.row.Profile.Slots, a.row.ID, b.row.ID)
+}
+
+// give leases the next task to a device; false: nothing that waits fits it.
+func (c *core) give(d *machine) bool {
+	id, ok := c.queue.Next(d.sched, c.elsewhere)
+	if !ok {
+		return false
+	}
+	t := c.tasks[id]
+	spec, err := c.spec(t)
+	if err != nil {
+		c.log.Error("cannot read a task's payload", "task", id, "err", err)
+		c.finish(t, task.Failed, "its payload cannot be read", nil)
+		return true
+	}
+	t.row.Attempt++
+	t.row.Device = d.row.ID
+	t.row.Output, t.row.Reason = 0, ""
+	t.last = &store.Attempt{Task: id, Lease: c.lease(), Attempt: task.Attempt{Number: t.row.Attempt, Device: d.row.ID, Outcome: task.AttemptLeased, Leased: c.now}}
+	t.device = d
+	d.held[id] = t
+	s := d.session
+	s.assigns++
+	t.number = s.assigns
+	c.batch.Attempt(*t.last)
+	c.move(t, task.Assigned)
+	c.counts.assigned++
+	c.update(d)
+	c.say(s.id, wire.Message{Type: wire.TypeTaskAssign, Target: d.row.ID, Body: wire.Assign{Number: t.number, Task: wire.AssignedTask{Lease: t.lease(), Spec: spec}}})
+	return true
+}
+
+// elsewhere says whether a device other than the avoided one could take the task now.
+func (c *core) elsewhere(it scheduler.Item) bool {
+	for d := range c.ready {
+		if d.row.ID != it.Avoid && scheduler.WhyNot(it.Type, &it.Needs, d.row.ID, &d.row.Profile) == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// spec is the task as it is sent to a worker.
+func (c *core) spec(t *openTask) (task.Spec, error) {
+	s := task.Spec{Type: t.taskType, Priority: t.priority, Requirements: *t.needs}
+	if b, ok := c.bodies.take(t.row.ID); ok {
+		s.Payload, s.Timeout = b.payload, b.timeout
+		return s, nil
+	}
+	if added, ok := c.batch.Added(t.row.ID); ok {
+		s.Payload, s.Timeout = added.Spec.Payload, added.Spec.Timeout
+		return s, nil
+	}
+	stored, err := c.db.Task(c.ctx, t.row.ID)
+	s.Payload, s.Timeout = stored.Payload, stored.Timeout
+	return s, err
+}
+
+// current is the open task whose newest attempt l is, held by the session's device; nil: it is not.
+func (c *core) current(s *session, l task.Lease) *openTask {
+	t := c.tasks[l.Task]
+	if t == nil || t.device != s.device || t.lease() != l {
+		return nil
+	}
+	return t
+}
+
+// accept notes that an attempt runs.
+func (c *core) accept(s *session, l task.Lease) {
+	t := c.current(s, l)
+	if t == nil || t.row.State != task.Assigned {
+		return
+	}
+	c.start(t)
+}
+
+func (c *core) start(t *openTask) {
+	now := c.now
+	t.last.Outcome, t.last.Started = task.AttemptRunning, &now
+	if t.row.Started.IsZero() {
+		t.row.Started = now
+		c.counts.waited += now.Sub(t.submitted)
+	}
+	c.batch.Attempt(*t.last)
+	c.move(t, task.Running)
+	c.event(cluster.Event{Kind: cluster.TaskStarted, Task: t.row.ID, Job: t.job, Attempt: t.last.Number, Device: t.last.Device})
+}
+
+func (c *core) progress(s *session, p *wire.Progress) {
+	if t := c.current(s, p.Lease); t != nil && len(p.Text) <= 200 {
+		t.progress = p.Text
+	}
+}
+
+// output takes a piece of what an attempt printed, if it is the next.
+func (c *core) output(s *session, o *wire.Output) error {
+	chunk, err := o.Chunk()
+	if err != nil {
+		return err
+	}
+	if t := c.current(s, o.Lease); t != nil {
+		c.keep(t, chunk)
+	}
+	return nil
+}
+
+// keep stores the part of a chunk that is new, unless that would leave a gap.
+func (c *core) keep(t *openTask, chunk task.Chunk) {
+	have := t.last.Output
+	if chunk.Position > have || chunk.End() <= have {
+		return
+	}
+	chunk.Data, chunk.Position = chunk.Data[have-chunk.Position:], have
+	c.batch.Output(t.row.ID, t.last.Number, chunk)
+	c.counts.output += int64(len(chunk.Data))
+	t.last.Output = chunk.End()
+	t.row.Output = t.last.Output
+	c.batch.Attempt(*t.last)
+	c.batch.Task(t.row)
+	c.touched = append(c.touched, t.row.ID)
+}
+
+// result judges an attempt's result. Only the newest attempt's counts, and only once.
+func (c *core) result(s *session, r *wire.Result) (any, error) {
+	t := c.tasks[r.Task]
+	if t == nil || !t.lastIs(r.Lease, s.device.row.ID) {
+		v, err := c.judgeLate(s, t, r.Lease)
+		return wire.Judged{Lease: r.Lease, Verdict: v}, err
+	}
+	inline := int64(len(r.Result.Output) + len(r.Result.ErrorOutput))
+	if r.OutputBytes < inline { // a simple worker sends all of it here
+		r.OutputBytes = t.last.Output + inline
+	}
+	at := r.OutputBytes - inline
+	if at > t.last.Output {
+		return wire.Judged{Lease: r.Lease, Verdict: wire.Resend, OutputBytes: t.last.Output}, nil
+	}
+	after := time.Duration(r.Wall * float64(time.Second))
+	c.keep(t, task.Chunk{Position: at, Stream: task.Stdout, After: after, Data: []byte(r.Result.Output)})
+	c.keep(t, task.Chunk{Position: at + int64(len(r.Result.Output)), Stream: task.Stderr, After: after, Data: []byte(r.Result.ErrorOutput)})
+	c.record(t, r.Outcome())
+	return wire.Judged{Lease: r.Lease, Verdict: wire.Recorded}, nil
+}
+
+// judgeLate judges a result that is not that of an open task's newest attempt.
+func (c *core) judgeLate(s *session, t *openTask, l task.Lease) (wire.Verdict, error) {
+	var a *store.Attempt
+	if t != nil && t.last != nil && t.lease() == l {
+		a = t.last
+	} else if stored, ok := c.batch.PendingAttempt(l.Task, l.Attempt); ok {
+		a = &stored
+	} else {
+		stored, ok, err := c.db.Attempt(c.ctx, l.Task, l.Attempt)
+		if err != nil {
+			return "", err
+		}
+		if !ok {
+			return wire.Unknown, nil
+		}
+		a = &stored
+	}
+	switch _, ended := a.Outcome.State(); {
+	case a.Lease == l.Token && a.Device != s.device.row.ID:
+		return "", wire.Errorf(wire.ErrForbidden, "task %s, attempt %d: it is another device's", l.Task, l.Attempt)
+	case a.Lease == l.Token && ended && a.Outcome != task.AttemptCancelled:
+		return wire.Duplicate, nil
+	}
+	c.counts.stale++
+	return wire.Stale, nil
+}
+
+// record takes a result that counts.
+func (c *core) record(t *openTask, r task.Result) {
+	if t.row.State == task.Assigned || t.row.State == task.Queued {
+		c.unqueue(t)
+		c.start(t)
+	}
+	holder := c.devices[t.last.Device]
+	t.last.ExitCode, t.last.Wall, t.last.Metrics = r.ExitCode, r.Wall, r.Metrics
+	c.counts.ran += time.Duration(r.Wall * float64(time.Second))
+	state, ok := r.Status.State()
+	if !ok {
+		state, r.Status = task.Failed, task.AttemptFailed
+	}
+	c.conclude(t, r.Status, r.Reason)
+	c.tally(holder, state)
+	if state == task.Completed || state == task.Cancelled {
+		c.finish(t, state, r.Reason, r.ExitCode)
+		return
+	}
+	t.row.Failures++
+	if t.row.Failures > t.retries {
+		c.finish(t, state, r.Reason, r.ExitCode)
+		return
+	}
+	wait := backoff(t.row.Failures)
+	c.requeue(t, fmt.Sprintf("attempt %d: %s; again in %s", t.last.Number, r.Reason, wait), wait)
+}
+
+// tally counts what a device has done.
+func (c *core) tally(d *machine, state task.State) {
+	if d == nil {
+		return
+	}
+	switch state {
+	case task.Completed:
+		d.row.Completed++
+	case task.Failed, task.TimedOut:
+		d.row.Failed++
+	}
+	c.batch.Device(d.row)
+}
+
+// backoff is how long a task waits after its n-th failure: 2 s, 4 s, … up to 5 minutes.
+func backoff(n int) time.Duration {
+	return min(time.Second<<min(n, 20), 5*time.Minute)
+}
+
+// release takes an attempt back that a worker cannot take, or gives up because it is stopped.
+func (c *core) release(s *session, r *wire.Release) {
+	if t := c.current(s, r.Lease); t != nil {
+		reason := "given back by its device"
+		if r.Reason != "" {
+			reason += ": " + r.Reason
+		}
+		c.lose(t, reason, false)
+	}
+}
+
+// cancel ends a task. That is decided as soon as it is committed; its device, if it has one, ends the attempt when it hears of it.
+func (c *core) cancel(id task.ID) bool {
+	t := c.tasks[id]
+	if t == nil {
+		return false
+	}
+	if d := t.device; d != nil {
+		if d.session != nil {
+			c.say(d.session.id, wire.Message{Type: wire.TypeTaskCancel, Target: d.row.ID, Body: wire.Cancel{Lease: t.lease(), Reason: "cancelled"}})
+		}
+		c.conclude(t, task.AttemptCancelled, "cancelled")
+	}
+	c.finish(t, task.Cancelled, "cancelled", nil)
+	return true
+}
+
+// retry queues a task again that failed, timed out or was cancelled.
+func (c *core) retry(id task.ID) bool {
+	if c.tasks[id] != nil {
+		return false
+	}
+	stored, err := c.db.Task(c.ctx, id)
+	if pending, ok := c.batch.PendingTask(id); ok {
+		stored.State, stored.Attempt, stored.Device = pending.State, pending.Attempt, pending.Device
+	}
+	if err != nil || !stored.State.Ended() || !stored.State.May(task.Queued) {
+		return false
+	}
+	t := newOpenTask(id, stored.Job, &stored.Spec, c.now)
+	t.row.State, t.row.Attempt, t.row.Device = stored.State, stored.Attempt, stored.Device
+	if a, ok, err := c.db.Attempt(c.ctx, id, stored.Attempt); err == nil && ok {
+		t.last = &a
+	}
+	c.tasks[id] = t
+	c.event(cluster.Event{Kind: cluster.TaskRetried, Task: id, Job: t.job})
+	c.move(t, task.Queued)
+	c.enqueue(t)
+	return true
+}

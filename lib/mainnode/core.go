@@ -1,0 +1,289 @@
+// Package mainnode is the heart of rc-mained: sessions, the batch loop, heartbeats and timeouts, events to those who follow
+// them. It is for rc-mained alone; its API may change in any release.
+//
+// The core decides: it is a step function over the state of the cluster, which sees messages, time and randomness as
+// arguments, writes what it decides into a batch of the store and what is to be said into effects. The loop takes everything
+// that waits, lets the core decide, commits once, and only then says it. Sessions speak with the other side and hold no
+// state of the cluster. Begin with Node.
+package mainnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/device"
+	"github.com/retire-cluster/retire-cluster/lib/scheduler"
+	"github.com/retire-cluster/retire-cluster/lib/store"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// Settings are what an owner may choose. The zero value is not usable; see Defaults.
+type Settings struct {
+	Name         string        // of the main node, for people
+	Heartbeat    time.Duration // between two heartbeats of a device
+	OfflineAfter time.Duration // of silence, a device is shown as offline
+	Ageing       time.Duration // of waiting is worth one level of priority
+	QueueLimit   int           // tasks
+	Keep         store.Keep
+}
+
+// Defaults are the settings that an owner need not change.
+func Defaults() Settings {
+	return Settings{
+		Name: "main", Heartbeat: time.Minute, OfflineAfter: 5 * time.Minute, Ageing: 12 * time.Hour, QueueLimit: 10_000_000,
+		Keep: store.Keep{TasksFor: 30 * 24 * time.Hour, Tasks: 1_000_000, OutputBytes: 2 << 30, Events: 1_000_000, KeysFor: 30 * 24 * time.Hour},
+	}
+}
+
+// Lease is how long after its last message a silent device keeps its attempts: half as long again as it takes to be shown as
+// offline, so that losing Wi-Fi for that long restarts nothing.
+func (s *Settings) Lease() time.Duration { return s.OfflineAfter * 3 / 2 }
+
+// Validate says which setting cannot be.
+func (s *Settings) Validate() error {
+	switch {
+	case s.Heartbeat < 50*time.Millisecond:
+		return fmt.Errorf("heartbeat %s: at least 50ms", s.Heartbeat)
+	case s.OfflineAfter < 3*s.Heartbeat:
+		return fmt.Errorf("offline_after %s: at least three heartbeats (%s), or one that is late looks like a device that is gone", s.OfflineAfter, 3*s.Heartbeat)
+	case s.Ageing < time.Second:
+		return fmt.Errorf("ageing %s: at least 1s", s.Ageing)
+	case s.QueueLimit < 1:
+		return fmt.Errorf("queue_limit %d: at least 1", s.QueueLimit)
+	case s.Keep.Tasks < 0 || s.Keep.Events < 0:
+		return errors.New("keep_tasks and keep_events: a number, or 0 for no bound")
+	}
+	return nil
+}
+
+// Limits on how often a task may be tried.
+const (
+	lostLimit    = 3   // devices that may be lost under a task before it is set aside
+	attemptLimit = 200 // attempts of any kind
+)
+
+// core is the state of the cluster, and the only one who changes it. Only the loop's goroutine calls it.
+type core struct {
+	set   Settings
+	db    *store.DB
+	ctx   context.Context // of the process, for reading the store
+	log   *slog.Logger
+	lease func() string // makes a lease's token: the one source of randomness
+
+	tasks    map[task.ID]*openTask
+	queue    *scheduler.Queue
+	later    []*openTask // wait for their retry, in no order; few
+	devices  map[string]*machine
+	byKey    map[string]*machine // by fingerprint
+	ready    map[*machine]struct{}
+	sessions map[int64]*session
+	tokens   map[string]store.Token
+	invites  map[string]store.Invite
+
+	started     time.Time
+	nextTask    task.ID
+	lastEvent   int64
+	incarnation string
+	fingerprint string   // of the main node
+	addresses   []string // of the main node
+	self        string   // "rc-mained 0.1.0"
+	counts      counts
+	bodies      bodies
+	pending     bool // something changed that may let a task be assigned
+	ticked      time.Time
+
+	// Of the round:
+	now     time.Time
+	batch   *store.Batch
+	effects []effect
+	events  []cluster.Event
+	touched []task.ID // tasks whose output or state changed
+}
+
+// session is a connection as the core sees it.
+type session struct {
+	id        int64
+	role      wire.Role
+	principal string   // whose keys of submissions count as the same
+	device    *machine // of a worker
+	assigns   int64    // number of the last assignment
+}
+
+// effect is something to be done after the commit.
+type effect struct {
+	session int64
+	message wire.Message
+	role    wire.Role // with welcome: what the session may do from now on
+	close   bool
+}
+
+// input is something that happened to the core from outside.
+type input struct {
+	session     int64
+	fingerprint string        // with hello and join: of the other side's certificate
+	address     string        // with hello and join: of the other side
+	message     wire.Message  // without its data
+	body        any           // the message's data, decoded and validated; nil: the session ended
+	query       func(*core)   // instead of all of that: a look at the state
+	done        chan struct{} // closed after the commit; may be nil
+}
+
+// begin starts a round.
+func (c *core) begin(now time.Time) {
+	c.now = now
+	c.batch = c.db.NewBatch()
+	c.effects, c.events, c.touched = nil, nil, nil
+}
+
+// step takes one input.
+func (c *core) step(in *input) {
+	if in.query != nil {
+		in.query(c)
+		return
+	}
+	s := c.sessions[in.session]
+	if in.body == nil {
+		c.closed(s)
+		return
+	}
+	if s != nil && s.device != nil {
+		c.heard(s.device)
+	}
+	reply, err := c.dispatch(s, in)
+	switch {
+	case err != nil:
+		c.refuse(in, err)
+	case reply != nil && in.message.ID != "":
+		c.say(in.session, wire.Message{Type: wire.TypeAck, ReplyTo: in.message.ID, Body: reply})
+	}
+}
+
+// none is the data of an ack that has nothing to tell.
+type none struct{}
+
+// dispatch is the table from message to function. A nil reply means that the function has answered itself or that none is due.
+func (c *core) dispatch(s *session, in *input) (reply any, err error) {
+	switch body := in.body.(type) {
+	case *wire.Hello:
+		return nil, c.hello(in, body)
+	case *wire.Join:
+		return c.join(in, body)
+	}
+	if s == nil {
+		return nil, wire.Errorf(wire.ErrAuth, "%s before hello", in.message.Type)
+	}
+	if s.device != nil {
+		return c.fromWorker(s, in.body)
+	}
+	return c.fromClient(s, in.body)
+}
+
+func (c *core) fromWorker(s *session, body any) (any, error) {
+	switch body := body.(type) {
+	case *device.Profile:
+		return none{}, c.register(s, body)
+	case *wire.Heartbeat:
+		return c.heartbeat(s, body), nil
+	case *wire.Accept:
+		c.accept(s, body.Lease)
+		return nil, nil
+	case *wire.Progress:
+		c.progress(s, body)
+		return nil, nil
+	case *wire.Output:
+		return nil, c.output(s, body)
+	case *wire.Result:
+		return c.result(s, body)
+	case *wire.Release:
+		c.release(s, body)
+		return nil, nil
+	case *bye:
+		c.leave(s)
+		return none{}, nil
+	}
+	return nil, wire.Errorf(wire.ErrForbidden, "a worker may not ask for that")
+}
+
+func (c *core) fromClient(s *session, body any) (any, error) {
+	need := wire.RoleAdmin
+	if _, ok := body.(*wire.Submit); ok {
+		need = wire.RoleSubmit
+	}
+	if !s.role.May(need) {
+		return nil, wire.Errorf(wire.ErrForbidden, "this needs a token of the role %s, yours is %s", need, s.role)
+	}
+	switch body := body.(type) {
+	case *wire.Submit:
+		return c.submit(s, body)
+	case *deviceAction:
+		return none{}, c.actOnDevice(body)
+	case *wire.Invite:
+		return c.invite(body)
+	case *wire.MakeToken:
+		return c.makeToken(body)
+	case *tokenList:
+		return c.listTokens(), nil
+	case *wire.RevokeToken:
+		return none{}, c.revokeToken(body)
+	}
+	return nil, wire.Errorf(wire.ErrForbidden, "only a worker may say that")
+}
+
+// Bodies of messages that wire has no type for, or that a session has looked up already.
+type (
+	bye          struct{}
+	tokenList    struct{}
+	deviceAction struct {
+		verb string // drain, undrain, remove
+		name string
+	}
+)
+
+func (c *core) say(to int64, m wire.Message) {
+	c.effects = append(c.effects, effect{session: to, message: m})
+}
+
+// refuse answers with an error; a stranger who is refused is not listened to any longer.
+func (c *core) refuse(in *input, err error) {
+	e := wire.NewError(err)
+	level := slog.LevelDebug
+	if e.Code == "E_INTERNAL" {
+		level = slog.LevelError
+	}
+	c.log.Log(c.ctx, level, "refused", "message", in.message.Type, "session", in.session, "err", err)
+	c.say(in.session, wire.Message{Type: wire.TypeError, ReplyTo: in.message.ID, Body: e})
+	if c.sessions[in.session] == nil {
+		c.effects = append(c.effects, effect{session: in.session, close: true})
+	}
+}
+
+// closed forgets a session. Its device is not lost: it may come back as long as its lease lasts.
+func (c *core) closed(s *session) {
+	if s == nil {
+		return
+	}
+	delete(c.sessions, s.id)
+	if d := s.device; d != nil && d.session == s {
+		d.session = nil
+		c.update(d)
+	}
+}
+
+// event notes that something happened.
+func (c *core) event(e cluster.Event) {
+	c.lastEvent++
+	e.Seq, e.Time = c.lastEvent, c.now.UTC()
+	c.batch.Event(e)
+	c.events = append(c.events, e)
+}
+
+// end is the last of a round: what time has brought, and what can be assigned now.
+func (c *core) end() {
+	c.timeouts()
+	c.assign()
+}

@@ -1,0 +1,348 @@
+package mainnode
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/device"
+	"github.com/retire-cluster/retire-cluster/lib/scheduler"
+	"github.com/retire-cluster/retire-cluster/lib/store"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// machine is a device as the core sees it.
+type machine struct {
+	row     store.Device
+	sched   *scheduler.Device
+	session *session              // nil: no connection
+	newest  int64                 // number of its newest session in the life row.BootCount
+	held    map[task.ID]*openTask // attempts that it has leases of
+	last    time.Time             // the last message received; after a restart, the start
+	heard   bool                  // anything since the main node started
+	shown   device.Status         // as the last event about it said
+	says    device.Status         // of itself
+	reason  string
+	metrics device.Metrics
+}
+
+func newMachine(row store.Device, now time.Time) *machine {
+	return &machine{row: row, sched: scheduler.NewDevice(row.ID, row.Profile), held: map[task.ID]*openTask{}, last: now,
+		shown: device.Offline, says: device.Online, reason: "not heard of since the main node started"}
+}
+
+// free is the number of slots that have nothing to do.
+func (d *machine) free() int { return d.row.Profile.Slots - len(d.held) }
+
+// holding is what it holds, oldest first: the order in which things happen must not hang on that of a map.
+func (d *machine) holding() []*openTask {
+	return slices.SortedFunc(maps.Values(d.held), func(a, b *openTask) int { return cmp.Compare(a.row.ID, b.row.ID) })
+}
+
+// status is what people are shown, with the reason.
+func (d *machine) status() (device.Status, string) {
+	switch {
+	case d.shown == device.Offline:
+		return device.Offline, d.reason
+	case d.row.Draining:
+		return device.Draining, "asked to drain"
+	case d.says != device.Online:
+		return d.says, d.reason
+	}
+	return device.Online, ""
+}
+
+// join enrols a device under its key.
+func (c *core) join(in *input, j *wire.Join) (any, error) {
+	if _, err := wire.Spoken.Common(j.Protocol); err != nil {
+		return nil, err
+	}
+	if in.fingerprint == "" {
+		return nil, wire.Errorf(wire.ErrAuth, "join: show a certificate of your own")
+	}
+	invite, err := c.mayJoin(in.fingerprint, j)
+	if err != nil {
+		return nil, err
+	}
+	if d := c.byKey[in.fingerprint]; d != nil { // asked before, and the answer was lost
+		return wire.Joined{DeviceID: d.row.ID}, nil
+	}
+	name, err := c.freeName(j.Name)
+	if err != nil {
+		return nil, err
+	}
+	if invite != nil {
+		invite.UsedBy = in.fingerprint
+		c.invites[invite.ID] = *invite
+		c.batch.Invite(*invite)
+	}
+	d := newMachine(store.Device{ID: name, Fingerprint: in.fingerprint, Joined: c.now, Address: in.address}, c.now)
+	d.reason = "has joined, but not connected yet"
+	c.devices[name], c.byKey[in.fingerprint] = d, d
+	c.batch.Device(d.row)
+	c.event(cluster.Event{Kind: cluster.DeviceJoined, Device: name, Reason: in.address})
+	return wire.Joined{DeviceID: name}, nil
+}
+
+// mayJoin checks the invitation, or the admin token. All that can be wrong with an invitation has one answer.
+func (c *core) mayJoin(fingerprint string, j *wire.Join) (*store.Invite, error) {
+	if j.Token != "" {
+		t, err := c.token(j.Token)
+		if err == nil && !t.May(wire.RoleAdmin) {
+			err = wire.Errorf(wire.ErrForbidden, "join: only an admin token enrols a device")
+		}
+		return nil, err
+	}
+	i, ok := c.invites[j.Invite]
+	right := wire.SameHash(i.Hash, wire.JoinCode{ID: j.Invite, Secret: j.Secret}.Hash())
+	if !ok || !right || c.now.After(i.Expires) || i.UsedBy != "" && i.UsedBy != fingerprint {
+		return nil, wire.Errorf(wire.ErrJoin, "join: make another with rc-ctl invite")
+	}
+	return &i, nil
+}
+
+// freeName gives a device the name that it wishes, or that with a number.
+func (c *core) freeName(wish string) (string, error) {
+	if err := device.CheckName(wish); err != nil {
+		return "", err
+	}
+	name := wish
+	for n := 2; c.devices[name] != nil; n++ {
+		name = fmt.Sprintf("%.58s-%d", wish, n)
+	}
+	return name, nil
+}
+
+// helloWorker begins a worker's session.
+func (c *core) helloWorker(in *input, version int, h *wire.Hello) error {
+	d := c.byKey[in.fingerprint]
+	if d == nil {
+		return wire.Errorf(wire.ErrAuth, "this device has not joined, or was removed; make a join code with rc-ctl invite")
+	}
+	// An old hello that comes late must not push out a newer session.
+	if h.BootCount < d.row.BootCount || h.BootCount == d.row.BootCount && h.Session <= d.newest {
+		return &wire.Error{Code: "E_STALE_SESSION", Text: "a newer session of " + d.row.ID + " is known", BootCount: d.row.BootCount}
+	}
+	sameLife := h.BootCount == d.row.BootCount
+	if old := d.session; old != nil {
+		delete(c.sessions, old.id)
+		c.effects = append(c.effects, effect{session: old.id, close: true})
+	}
+	d.newest = h.Session
+	d.row.BootCount, d.row.Address, d.row.Seen = h.BootCount, in.address, c.now
+	c.batch.Device(d.row)
+	s := &session{id: in.session, role: wire.RoleWorker, principal: d.row.ID, device: d}
+	c.sessions[s.id], d.session = s, s
+	d.says, d.reason = device.Online, ""
+	c.heard(d)
+	held := c.reconcile(d, h.Held, sameLife, allAssigns)
+	c.effects = append(c.effects, effect{session: s.id, role: wire.RoleWorker, message: wire.Message{Type: wire.TypeWelcome, ReplyTo: in.message.ID, Body: wire.Welcome{
+		Protocol: version, Software: c.self, MainNode: c.set.Name, Role: wire.RoleWorker, DeviceID: d.row.ID,
+		Heartbeat: c.set.Heartbeat.Seconds(), Lease: c.set.Lease().Seconds(), Incarnation: c.incarnation, Addresses: c.addresses, Held: held}}})
+	c.update(d)
+	return nil
+}
+
+const allAssigns = int64(1<<63 - 1)
+
+// reconcile compares what a device holds with what it should hold. What it should and does not hold, of what was assigned up to a
+// number, is lost. The answer has a verdict for each that it does hold.
+func (c *core) reconcile(d *machine, held []wire.Held, sameLife bool, upTo int64) []wire.Held {
+	there := make(map[task.Lease]bool, len(held))
+	for _, h := range held {
+		there[h.Lease] = true
+	}
+	for _, t := range d.holding() {
+		if !there[t.lease()] && t.number <= upTo {
+			// What it never accepted, a worker in the same life has never started.
+			c.lose(t, "its device does not have it any more", !sameLife || t.row.State == task.Running)
+		}
+	}
+	for i := range held {
+		held[i].Verdict = wire.Keep
+		t := c.tasks[held[i].Task]
+		switch {
+		case t != nil && t.lastIs(held[i].Lease, d.row.ID):
+			c.adopt(t, d, held[i].State)
+			held[i].OutputBytes = t.last.Output
+		case held[i].State != wire.HeldEnded: // what has ended is judged when its result comes
+			held[i].Verdict = wire.Kill
+		}
+	}
+	return held
+}
+
+// register takes a device's profile.
+func (c *core) register(s *session, p *device.Profile) error {
+	if p.Slots < 0 || p.Slots > 10_000 {
+		return wire.Errorf(wire.ErrField, "slots %d: between 0 and 10000", p.Slots)
+	}
+	d := s.device
+	if !reflect.DeepEqual(d.row.Profile, *p) {
+		d.row.Profile = *p
+		d.sched = scheduler.NewDevice(d.row.ID, *p)
+		c.batch.Device(d.row)
+	}
+	c.update(d)
+	return nil
+}
+
+// heartbeat takes how a device is, and looks for attempts that only one side believes in.
+func (c *core) heartbeat(s *session, h *wire.Heartbeat) wire.HeartbeatAck {
+	d := s.device
+	d.metrics = h.Metrics
+	switch h.Status {
+	case device.Draining, device.Paused:
+		d.says, d.reason = h.Status, h.Reason
+	default:
+		d.says, d.reason = device.Online, ""
+	}
+	ack := wire.HeartbeatAck{Kill: []task.Lease{}}
+	for _, v := range c.reconcile(d, h.Held, true, h.AssignSeen) {
+		if v.Verdict == wire.Kill {
+			ack.Kill = append(ack.Kill, v.Lease)
+		}
+	}
+	d.sched.Trim()
+	c.update(d)
+	return ack
+}
+
+// heard notes that a message of a device was received: that alone renews its lease.
+func (c *core) heard(d *machine) {
+	d.last, d.heard = c.now, true
+	if d.shown == device.Offline {
+		d.shown = device.Online
+		d.row.Seen = c.now
+		c.batch.Device(d.row)
+		c.event(cluster.Event{Kind: cluster.DeviceOnline, Device: d.row.ID, Reason: d.row.Address})
+	}
+}
+
+// leave takes a device's goodbye.
+func (c *core) leave(s *session) {
+	d := s.device
+	c.offline(d, "it said goodbye")
+	delete(c.sessions, s.id)
+	d.session = nil
+	c.update(d)
+}
+
+func (c *core) offline(d *machine, reason string) {
+	d.shown, d.reason = device.Offline, reason
+	d.row.Seen = d.last
+	c.batch.Device(d.row)
+	c.event(cluster.Event{Kind: cluster.DeviceOffline, Device: d.row.ID, Reason: reason})
+}
+
+// update keeps the set of devices that could take a task now.
+func (c *core) update(d *machine) {
+	status, _ := d.status()
+	if d.session != nil && status == device.Online && d.free() > 0 && len(d.row.Profile.TaskTypes) > 0 {
+		if _, ok := c.ready[d]; !ok {
+			c.ready[d] = struct{}{}
+			c.pending = true
+		}
+		return
+	}
+	delete(c.ready, d)
+}
+
+// silence shows devices as offline that have been silent, and ends the leases of those that were silent for longer.
+func (c *core) silence() {
+	for _, name := range slices.Sorted(maps.Keys(c.devices)) {
+		d := c.devices[name]
+		quiet := c.now.Sub(d.last)
+		if d.shown != device.Offline && quiet >= c.set.OfflineAfter {
+			c.offline(d, fmt.Sprintf("silent for %s", quiet.Round(time.Second)))
+			c.update(d)
+		}
+		if quiet >= c.set.Lease() && (len(d.held) > 0 || d.session != nil) {
+			c.expire(d)
+		}
+	}
+}
+
+// expire ends a device's leases. It must say hello again before it can do anything.
+func (c *core) expire(d *machine) {
+	for _, t := range d.holding() {
+		c.lose(t, "its device was silent until the lease ended", true)
+	}
+	if s := d.session; s != nil {
+		delete(c.sessions, s.id)
+		d.session = nil
+		c.effects = append(c.effects, effect{session: s.id, close: true})
+	}
+	c.update(d)
+}
+
+// actOnDevice drains, undrains or removes a device.
+func (c *core) actOnDevice(a *deviceAction) error {
+	d, err := c.findDevice(a.name)
+	if err != nil {
+		return fmt.Errorf("%s: %w", a.verb, err)
+	}
+	switch a.verb {
+	case wire.TypeRemove:
+		c.remove(d)
+		return nil
+	case wire.TypeDrain:
+		if d.row.Draining {
+			return nil
+		}
+		c.event(cluster.Event{Kind: cluster.DeviceDraining, Device: d.row.ID, Reason: "asked to drain"})
+	case wire.TypeUndrain:
+		if !d.row.Draining {
+			return nil
+		}
+		c.event(cluster.Event{Kind: cluster.DeviceResumed, Device: d.row.ID})
+	}
+	d.row.Draining = a.verb == wire.TypeDrain
+	c.batch.Device(d.row)
+	c.update(d)
+	return nil
+}
+
+// remove forgets a device and its key. What it held goes back to the queue; it is not the device's loss but the owner's will.
+func (c *core) remove(d *machine) {
+	for _, t := range d.holding() {
+		c.lose(t, "its device was removed", false)
+	}
+	if s := d.session; s != nil {
+		delete(c.sessions, s.id)
+		d.session = nil
+		c.say(s.id, wire.Message{Type: wire.TypeError, Body: wire.NewError(wire.Errorf(wire.ErrAuth, "this device was removed"))})
+		c.effects = append(c.effects, effect{session: s.id, close: true})
+	}
+	delete(c.devices, d.row.ID)
+	delete(c.byKey, d.row.Fingerprint)
+	delete(c.ready, d)
+	c.batch.RemoveDevice(d.row.ID)
+	c.event(cluster.Event{Kind: cluster.DeviceRemoved, Device: d.row.ID})
+}
+
+// findDevice finds a device by its name, or by a beginning that no other has.
+func (c *core) findDevice(name string) (*machine, error) {
+	if d := c.devices[name]; d != nil {
+		return d, nil
+	}
+	var found *machine
+	for id, d := range c.devices {
+		if name != "" && strings.HasPrefix(id, name) {
+			if found != nil {
+				return nil, fmt.Errorf("%.70q: more than one device begins so: %w", name, device.ErrNotFound)
+			}
+			found = d
+		}
+	}
+	if found == nil {
+		return nil, fmt.Errorf("%.70q: %w; rc-status devices lists them", name, device.ErrNotFound)
+	}
+	return found, nil
+}

@@ -1,0 +1,144 @@
+package mainnode
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/device"
+	"github.com/retire-cluster/retire-cluster/lib/scheduler"
+	"github.com/retire-cluster/retire-cluster/lib/store"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// newCore rebuilds the core from what the store holds.
+func newCore(ctx context.Context, set Settings, db *store.DB, log *slog.Logger, now time.Time) (*core, error) {
+	c := &core{
+		set: set, db: db, ctx: ctx, log: log, lease: newLease, started: now, now: now,
+		tasks: map[task.ID]*openTask{}, queue: scheduler.NewQueue(set.Ageing),
+		devices: map[string]*machine{}, byKey: map[string]*machine{}, ready: map[*machine]struct{}{},
+		sessions: map[int64]*session{}, tokens: map[string]store.Token{}, invites: map[string]store.Invite{},
+		bodies: bodies{byTask: map[task.ID]body{}}, pending: true,
+	}
+	for _, load := range []func() error{c.loadMeta, c.loadDevices, c.loadAccess, c.loadTasks, c.loadCounts} {
+		if err := load(); err != nil {
+			return nil, fmt.Errorf("read the cluster's state: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// newLease makes a lease's token of 130 random bits.
+func newLease() string { return strings.ToLower(rand.Text()) }
+
+func (c *core) loadMeta() (err error) {
+	meta, err := c.db.Meta(c.ctx)
+	if err != nil {
+		return err
+	}
+	next, _ := strconv.ParseUint(meta["next_task"], 10, 64)
+	c.nextTask = max(1, task.ID(next))
+	c.incarnation = meta["incarnation"]
+	c.lastEvent, err = c.db.LastEvent(c.ctx)
+	return err
+}
+
+func (c *core) loadDevices() error {
+	rows, err := c.db.Devices(c.ctx)
+	for _, row := range rows {
+		d := newMachine(row, c.now)
+		c.devices[row.ID], c.byKey[row.Fingerprint] = d, d
+	}
+	return err
+}
+
+func (c *core) loadAccess() error {
+	tokens, err := c.db.Tokens(c.ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range tokens {
+		c.tokens[t.ID] = t
+	}
+	invites, err := c.db.Invites(c.ctx)
+	for _, i := range invites {
+		c.invites[i.ID] = i
+	}
+	return err
+}
+
+// loadTasks rebuilds the index of what is not over. What was leased stays so for a whole lease from now on: a restart of the main
+// node is not a device's silence.
+func (c *core) loadTasks() error {
+	return c.db.OpenTasks(c.ctx, func(stored task.Task, last *store.Attempt) {
+		t := newOpenTask(stored.ID, stored.Job, &stored.Spec, stored.Submitted)
+		t.row = store.Task{ID: stored.ID, State: stored.State, Attempt: stored.Attempt, Device: stored.Device, Reason: stored.Reason,
+			Failures: stored.Failures, Losses: stored.Losses, Eligible: value(stored.Eligible), Started: value(stored.Started), Output: stored.Output}
+		t.last = last
+		c.tasks[stored.ID] = t
+		if stored.State == task.Queued {
+			c.enqueue(t)
+			return
+		}
+		if t.device = c.devices[stored.Device]; t.device != nil {
+			t.device.held[stored.ID] = t
+		}
+	})
+}
+
+func (c *core) loadCounts() (err error) {
+	year, month, dayOfMonth := c.now.Date()
+	midnight := time.Date(year, month, dayOfMonth, 0, 0, 0, 0, c.now.Location())
+	c.counts.endedBy = map[task.State]int64{}
+	c.counts.newDay(c.now)
+	c.counts.byState, c.counts.today, c.counts.output, err = c.db.Counts(c.ctx, midnight)
+	return err
+}
+
+// begun notes the start itself, in a first round.
+func (c *core) begun() {
+	if c.incarnation == "" {
+		c.incarnation = newLease()
+		c.batch.Set("incarnation", c.incarnation)
+	}
+	c.event(cluster.Event{Kind: cluster.MainStarted, Reason: c.self})
+	for _, t := range c.tasks { // of a device that was removed while the main node was ending
+		if t.row.State != task.Queued && t.device == nil {
+			c.lose(t, "its device was removed", false)
+		}
+	}
+}
+
+func value(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// adminToken gives the token that commands on this host use: the one that is kept in its file, or a new one.
+func (c *core) adminToken(kept string) string {
+	if t, err := c.token(kept); err == nil && t.May(wire.RoleAdmin) {
+		return kept
+	}
+	t := wire.NewToken(wire.RoleAdmin)
+	c.keepToken(t, "commands on the main node's host", 0)
+	return t.String()
+}
+
+// shownDevice is a device as people see it.
+func (c *core) shownDevice(d *machine) device.Device {
+	status, reason := d.status()
+	seen := d.row.Seen
+	if d.heard {
+		seen = d.last
+	}
+	return device.Device{ID: d.row.ID, Fingerprint: d.row.Fingerprint, Status: status, Reason: reason, Profile: d.row.Profile, Metrics: d.metrics,
+		ActiveTasks: len(d.held), Joined: d.row.Joined, LastSeen: seen.UTC(), Address: d.row.Address, Completed: d.row.Completed, Failed: d.row.Failed}
+}

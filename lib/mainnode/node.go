@@ -1,0 +1,275 @@
+package mainnode
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cli"
+	"github.com/retire-cluster/retire-cluster/lib/store"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// Files of the data directory that are the main node's own; see wire for those that others read.
+const (
+	fileDatabase = "cluster.db"
+	fileIdentity = "main.pem"
+)
+
+// Node is a main node: a data directory, and what goes on in it.
+type Node struct {
+	dir    string
+	log    *slog.Logger
+	db     *store.DB
+	tls    *tls.Config
+	core   *core
+	loop   *loop
+	events *eventLog
+	wakes  *wakes
+
+	lastSession atomic.Int64
+	strangers   chan struct{} // a place for each connection that has not been welcomed
+
+	mu    sync.Mutex
+	conns map[int64]*conn
+}
+
+// Open opens a data directory, and makes it what it must be where it is new. self is how the main node calls itself:
+// "rc-mained 0.1.0". beat is called at least once a second while the loop is alive; it may be nil.
+func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger, beat func()) (n *Node, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	db, err := store.Open(ctx, filepath.Join(dir, fileDatabase))
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			db.Close()
+		}
+	}()
+	identity, err := loadIdentity(filepath.Join(dir, fileIdentity), set.Name)
+	if err != nil {
+		return nil, err
+	}
+	core, err := newCore(ctx, set, db, log, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	core.self, core.fingerprint = self, identity.Fingerprint()
+	if beat == nil {
+		beat = func() {}
+	}
+	n = &Node{dir: dir, log: log, db: db, tls: identity.ServerTLS(), core: core, events: newEventLog(core.lastEvent), wakes: newWakes(),
+		strangers: make(chan struct{}, maxStrangers), conns: map[int64]*conn{}}
+	n.loop = &loop{core: core, in: make(chan *input, maxBatch), events: n.events, wakes: n.wakes, act: n.act, beat: beat}
+	return n, n.firstRound()
+}
+
+const maxStrangers = 1024
+
+// loadIdentity reads the main node's key, or makes one at the first start.
+func loadIdentity(path, name string) (*wire.Identity, error) {
+	b, err := os.ReadFile(path)
+	if err == nil {
+		return wire.ParseIdentity(b)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	identity, err := wire.NewIdentity(name)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = identity.PEM(); err != nil {
+		return nil, err
+	}
+	return identity, cli.WriteFile(path, b, 0o600)
+}
+
+// firstRound notes the start and leaves in the data directory what commands on this host need.
+func (n *Node) firstRound() error {
+	c := n.core
+	c.begin(time.Now())
+	c.begun()
+	kept, _ := os.ReadFile(filepath.Join(n.dir, wire.FileToken))
+	token := c.adminToken(strings.TrimSpace(string(kept)))
+	if err := n.loop.commit(); err != nil {
+		return err
+	}
+	n.events.add(c.events, c.lastEvent)
+	if err := cli.WriteFile(filepath.Join(n.dir, wire.FileToken), []byte(token+"\n"), 0o600); err != nil {
+		return err
+	}
+	return cli.WriteFile(filepath.Join(n.dir, wire.FileFingerprint), []byte(c.fingerprint+"\n"), 0o644)
+}
+
+// Fingerprint is what others know this main node by.
+func (n *Node) Fingerprint() string { return n.core.fingerprint }
+
+// Serve serves on listeners until ctx is done, then ends every session and commits what was decided. An error means that the disk did
+// not take a commit.
+func (n *Node) Serve(ctx context.Context, listeners ...net.Listener) error {
+	// Sessions end after the loop, so that the last answers still leave.
+	speaking, hush := context.WithCancel(context.WithoutCancel(ctx))
+	defer hush()
+	n.core.addresses = addresses(listeners)
+	here := local(listeners[0].Addr())
+	if err := cli.WriteFile(filepath.Join(n.dir, wire.FileAddress), []byte(here+"\n"), 0o644); err != nil {
+		return err
+	}
+	defer os.Remove(filepath.Join(n.dir, wire.FileAddress))
+	var sessions sync.WaitGroup
+	for _, l := range listeners {
+		sessions.Go(func() { n.accept(speaking, l, &sessions) })
+	}
+	err := n.loop.run(ctx)
+	hush()
+	for _, l := range listeners {
+		l.Close()
+	}
+	n.discard(&sessions)
+	return err
+}
+
+// discard waits for the sessions to end, and drops what they still say: nothing is decided any longer.
+func (n *Node) discard(sessions *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() { sessions.Wait(); close(done) }()
+	for {
+		select {
+		case in := <-n.loop.in:
+			if in.done != nil {
+				close(in.done)
+			}
+		case <-done:
+			return
+		}
+	}
+}
+
+// Close closes the database.
+func (n *Node) Close() error { return n.db.Close() }
+
+// Change takes new settings while the main node runs: those for which it makes no difference that they change.
+func (n *Node) Change(ctx context.Context, set Settings) error {
+	return n.loop.ask(ctx, func(c *core) {
+		c.set.Keep, c.set.QueueLimit = set.Keep, set.QueueLimit
+	})
+}
+
+// accept takes connections until the listener is closed.
+func (n *Node) accept(ctx context.Context, l net.Listener, sessions *sync.WaitGroup) {
+	for {
+		raw, err := l.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			n.log.Warn("cannot accept a connection", "err", err) // out of files, mostly: let some end
+			select {
+			case <-time.After(100 * time.Millisecond):
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
+		select {
+		case n.strangers <- struct{}{}:
+			sessions.Go(func() { n.serve(ctx, raw) })
+		default:
+			n.log.Warn("too many connections that have not said who they are", "from", raw.RemoteAddr().String())
+			raw.Close()
+		}
+	}
+}
+
+// give hands an input to the loop. It waits while the loop is busy: that is what slows down who asks too much.
+func (n *Node) give(in *input) error {
+	n.loop.in <- in
+	return nil
+}
+
+func (n *Node) open(c *conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.conns[c.id] = c
+}
+
+func (n *Node) forget(c *conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.conns, c.id)
+	if c.role.Load() == nil {
+		<-n.strangers
+	}
+}
+
+// act does what the core decided, after it was committed.
+func (n *Node) act(effects []effect) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i := range effects {
+		e := &effects[i]
+		c := n.conns[e.session]
+		if c == nil {
+			continue
+		}
+		if e.role != "" && c.role.Load() == nil {
+			c.welcomed(e.role)
+			<-n.strangers
+		}
+		if e.message.Type != "" {
+			c.out.put(e.message)
+		}
+		if e.close {
+			c.out.close()
+		}
+	}
+}
+
+// addresses are those at which this host can be reached from the network; on loopback alone, that one.
+func addresses(listeners []net.Listener) (all []string) {
+	for _, l := range listeners {
+		host, port, err := net.SplitHostPort(l.Addr().String())
+		if err != nil {
+			continue
+		}
+		if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
+			all = append(all, net.JoinHostPort(host, port))
+			continue
+		}
+		found, _ := net.InterfaceAddrs()
+		for _, a := range found {
+			if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
+				all = append(all, net.JoinHostPort(n.IP.String(), port))
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b string) int { return strings.Count(a, ":") - strings.Count(b, ":") }) // IPv4 first: homes have it
+	return all[:min(len(all), 16)]
+}
+
+// local is an address that reaches the listener from this host.
+func local(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}

@@ -1,0 +1,393 @@
+package mainnode
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/retire-cluster/retire-cluster/lib/device"
+	"github.com/retire-cluster/retire-cluster/lib/store"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// decided are the messages that the loop decides on, each with the type of its data.
+var decided = map[string]func() any{
+	wire.TypeHello:        func() any { return new(wire.Hello) },
+	wire.TypeJoin:         func() any { return new(wire.Join) },
+	wire.TypeRegister:     func() any { return new(device.Profile) },
+	wire.TypeHeartbeat:    func() any { return new(wire.Heartbeat) },
+	wire.TypeTaskAccept:   func() any { return new(wire.Accept) },
+	wire.TypeTaskProgress: func() any { return new(wire.Progress) },
+	wire.TypeTaskOutput:   func() any { return new(wire.Output) },
+	wire.TypeTaskResult:   func() any { return new(wire.Result) },
+	wire.TypeTaskRelease:  func() any { return new(wire.Release) },
+	wire.TypeBye:          func() any { return new(bye) },
+	wire.TypeSubmit:       func() any { return new(wire.Submit) },
+	wire.TypeInvite:       func() any { return new(wire.Invite) },
+	wire.TypeTokenMake:    func() any { return new(wire.MakeToken) },
+	wire.TypeTokenList:    func() any { return new(tokenList) },
+	wire.TypeTokenRevoke:  func() any { return new(wire.RevokeToken) },
+}
+
+// asked are the messages that only ask; they are answered here, from the store or from a look at the core.
+var asked = map[string]func(*conn, context.Context, *wire.Message) (any, error){
+	wire.TypePing:    func(*conn, context.Context, *wire.Message) (any, error) { return none{}, nil },
+	wire.TypeStatus:  (*conn).status,
+	wire.TypeMetrics: (*conn).metrics,
+	wire.TypeDevices: (*conn).devices,
+	wire.TypeDevice:  (*conn).device,
+	wire.TypeTasks:   (*conn).tasks,
+	wire.TypeTask:    (*conn).task,
+}
+
+// take takes one message. An error is the answer to it, or the end of the connection.
+func (c *conn) take(ctx context.Context, m wire.Message, peer, address string) error {
+	if body, ok := decided[m.Type]; ok {
+		b := body()
+		if err := m.Decode(b); err != nil {
+			return err
+		}
+		if err := check(b); err != nil {
+			return err
+		}
+		m.Data = nil
+		return c.node.give(&input{session: c.id, fingerprint: peer, address: address, message: m, body: b})
+	}
+	role, _ := c.role.Load().(wire.Role)
+	switch m.Type {
+	case wire.TypeCancel, wire.TypeRetry:
+		return c.act(ctx, &m, role)
+	case wire.TypeDrain, wire.TypeUndrain, wire.TypeRemove:
+		var d wire.NameDevice
+		if err := m.Decode(&d); err != nil {
+			return err
+		}
+		m.Data = nil
+		return c.node.give(&input{session: c.id, message: m, body: &deviceAction{m.Type, d.Device}})
+	}
+	if !role.May(wire.RoleRead) {
+		return wire.Errorf(wire.ErrForbidden, "%.40s: this needs a token", m.Type)
+	}
+	if ask, ok := asked[m.Type]; ok {
+		body, err := ask(c, ctx, &m)
+		c.reply(m, body, err)
+		return nil
+	}
+	return c.stream(ctx, m)
+}
+
+// check refuses what is not valid before it waits for the loop.
+func check(body any) error {
+	switch b := body.(type) {
+	case *wire.Submit:
+		return checkSubmit(b)
+	case *wire.Output:
+		_, err := b.Chunk()
+		return err
+	}
+	return nil
+}
+
+const maxTasks = 10_000 // of one message
+
+func checkSubmit(s *wire.Submit) error {
+	if len(s.Tasks) == 0 || len(s.Tasks) > maxTasks {
+		return wire.Errorf(wire.ErrField, "submit: %d tasks, between 1 and %d in a message", len(s.Tasks), maxTasks)
+	}
+	if len(s.Key) > 128 || s.KeyIndex < 0 {
+		return wire.Errorf(wire.ErrField, "submit: a key has at most 128 bytes, its index is not negative")
+	}
+	for i := range s.Tasks {
+		t := &s.Tasks[i]
+		if err := t.Validate(); err != nil {
+			return fmt.Errorf("task %d: %w", i+1, err)
+		}
+		var small bytes.Buffer // the same task is the same bytes, however it was indented
+		if len(t.Payload) > 0 {
+			if err := json.Compact(&small, t.Payload); err != nil {
+				return wire.Errorf(task.ErrInvalid, "task %d: payload", i+1)
+			}
+			t.Payload = small.Bytes()
+		}
+	}
+	return nil
+}
+
+func (c *conn) status(ctx context.Context, _ *wire.Message) (reply any, err error) {
+	err = c.node.loop.ask(ctx, func(core *core) { reply = core.status() })
+	return reply, err
+}
+
+func (c *conn) metrics(ctx context.Context, _ *wire.Message) (reply any, err error) {
+	err = c.node.loop.ask(ctx, func(core *core) { reply = core.metrics() })
+	return reply, err
+}
+
+func (c *conn) devices(ctx context.Context, _ *wire.Message) (any, error) {
+	var l wire.DeviceList
+	err := c.node.loop.ask(ctx, func(core *core) { l.Devices = core.allDevices() })
+	return l, err
+}
+
+func (c *conn) device(ctx context.Context, m *wire.Message) (any, error) {
+	var ask wire.NameDevice
+	if err := m.Decode(&ask); err != nil {
+		return nil, err
+	}
+	var shown wire.DeviceShown
+	var held []task.ID
+	var missing error
+	err := c.node.loop.ask(ctx, func(core *core) {
+		d, err := core.findDevice(ask.Device)
+		if err != nil {
+			missing = fmt.Errorf("device %w", err)
+			return
+		}
+		shown.Device = core.shownDevice(d)
+		for _, t := range d.holding() {
+			held = append(held, t.row.ID)
+		}
+	})
+	if err != nil || missing != nil {
+		return nil, errorsFirst(err, missing)
+	}
+	shown.Tasks = []task.Task{}
+	if len(held) > 0 {
+		shown.Tasks, err = c.node.db.Tasks(ctx, store.Filter{Tasks: held}, 0, len(held), false)
+	}
+	return shown, err
+}
+
+func errorsFirst(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	tasksPage  = 500 // at most; and fewer where they are large, so that a page fits into a message
+	pageBytes  = wire.MaxMessage * 3 / 4
+	rowBytes   = 700 // of a task without its payload, generously
+	mostSelect = 1000
+)
+
+func (c *conn) tasks(ctx context.Context, m *wire.Message) (any, error) {
+	var ask wire.ListTasks
+	if err := m.Decode(&ask); err != nil {
+		return nil, err
+	}
+	limit := tasksPage
+	if ask.Limit > 0 {
+		limit = min(limit, ask.Limit)
+	}
+	found, err := c.node.db.Tasks(ctx, storeFilter(&ask.Filter), ask.After, limit, ask.Newest)
+	if err != nil {
+		return nil, err
+	}
+	list := wire.TaskList{Tasks: cutPage(found)}
+	if len(list.Tasks) == limit || len(list.Tasks) < len(found) {
+		list.Next = list.Tasks[len(list.Tasks)-1].ID
+	}
+	return list, c.complete(ctx, list.Tasks)
+}
+
+// cutPage takes as many tasks as fit into a message, at least one.
+func cutPage(found []task.Task) []task.Task {
+	size := 0
+	for i := range found {
+		size += len(found[i].Payload) + rowBytes
+		if size > pageBytes && i > 0 {
+			return found[:i]
+		}
+	}
+	if found == nil {
+		return []task.Task{}
+	}
+	return found
+}
+
+// complete adds what only the core knows of open tasks.
+func (c *conn) complete(ctx context.Context, ts []task.Task) error {
+	open := false
+	for i := range ts {
+		open = open || !ts[i].State.Ended()
+	}
+	if !open {
+		return nil
+	}
+	return c.node.loop.ask(ctx, func(core *core) {
+		for i := range ts {
+			core.complete(&ts[i])
+		}
+	})
+}
+
+func (c *conn) task(ctx context.Context, m *wire.Message) (any, error) {
+	var ask wire.ShowTask
+	if err := m.Decode(&ask); err != nil {
+		return nil, err
+	}
+	id, err := c.node.db.Resolve(ctx, ask.Task)
+	if err != nil {
+		return nil, err
+	}
+	t, err := c.node.db.Task(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	attempts, err := c.node.db.Attempts(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range attempts {
+		t.Attempts = append(t.Attempts, a.Attempt)
+	}
+	one := []task.Task{t}
+	err = c.complete(ctx, one)
+	return wire.TaskShown{Task: one[0]}, err
+}
+
+// act cancels or retries the tasks that are selected: they are looked up here, and decided on by the loop a page at a time.
+func (c *conn) act(ctx context.Context, m *wire.Message, role wire.Role) error {
+	if !role.May(wire.RoleSubmit) {
+		return wire.Errorf(wire.ErrForbidden, "%s: this needs a token of the role submit, yours is %s", m.Type, role)
+	}
+	var sel wire.Select
+	if err := m.Decode(&sel); err != nil {
+		return err
+	}
+	ids, err := c.selected(ctx, &sel)
+	if err != nil {
+		return fmt.Errorf("%s: %w", m.Type, err)
+	}
+	var done wire.Selected
+	for len(ids) > 0 {
+		page := ids[:min(len(ids), mostSelect)]
+		ids = ids[len(page):]
+		err := c.node.loop.ask(ctx, func(core *core) {
+			for _, id := range page {
+				if m.Type == wire.TypeRetry && core.retry(id) || m.Type == wire.TypeCancel && core.cancel(id) {
+					done.Count++
+				}
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	c.reply(*m, done, nil)
+	return nil
+}
+
+// selected finds the tasks of a selection. Naming one that does not exist is an error; a state that none is in is not.
+func (c *conn) selected(ctx context.Context, sel *wire.Select) (ids []task.ID, err error) {
+	if len(sel.Tasks)+len(sel.Jobs)+len(sel.States) == 0 && sel.Device == "" {
+		return nil, wire.Errorf(wire.ErrField, "name tasks, a job, a state or a device")
+	}
+	var filters []store.Filter
+	if len(sel.Tasks) > 0 {
+		named, err := c.resolve(ctx, sel.Tasks)
+		if err != nil {
+			return nil, err
+		}
+		filters = append(filters, store.Filter{States: sel.States, Device: sel.Device, Tasks: named})
+	}
+	for _, j := range sel.Jobs {
+		filters = append(filters, store.Filter{States: sel.States, Device: sel.Device, Job: j})
+	}
+	if len(filters) == 0 {
+		filters = append(filters, store.Filter{States: sel.States, Device: sel.Device})
+	}
+	for _, f := range filters {
+		found, err := c.node.db.TaskIDs(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if f.Job != 0 && len(found) == 0 && len(f.States) == 0 {
+			return nil, wire.Errorf(task.ErrNotFound, "job %s", f.Job)
+		}
+		ids = append(ids, found...)
+	}
+	return ids, nil
+}
+
+func (c *conn) resolve(ctx context.Context, texts []string) (ids []task.ID, err error) {
+	for _, text := range texts {
+		id, err := c.node.db.Resolve(ctx, text)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	known, err := c.node.db.TaskIDs(ctx, store.Filter{Tasks: ids})
+	if err != nil {
+		return nil, err
+	}
+	there := map[task.ID]bool{}
+	for _, id := range known {
+		there[id] = true
+	}
+	for _, id := range ids {
+		if !there[id] {
+			return nil, wire.Errorf(task.ErrNotFound, "task %s", id)
+		}
+	}
+	return ids, nil
+}
+
+// stream starts or ends a follow. One that does not wait for what will come is answered in turn.
+func (c *conn) stream(ctx context.Context, m wire.Message) error {
+	send := func(messageType string, body any) error {
+		if !c.out.stream(wire.Message{Type: messageType, ReplyTo: m.ID, Body: body}) {
+			return context.Canceled
+		}
+		return nil
+	}
+	var run func(context.Context)
+	follow := false
+	switch m.Type {
+	case wire.TypeFollowEvents:
+		f := new(wire.FollowEvents)
+		if err := m.Decode(f); err != nil {
+			return err
+		}
+		follow = f.Follow
+		run = func(ctx context.Context) {
+			end, err := c.node.followEvents(ctx, f, send)
+			c.reply(m, end, err)
+		}
+	case wire.TypeFollowOutput:
+		f := new(wire.FollowOutput)
+		if err := m.Decode(f); err != nil {
+			return err
+		}
+		follow = f.Follow
+		run = func(ctx context.Context) {
+			end, err := c.node.followOutput(ctx, f, send)
+			c.reply(m, end, err)
+		}
+	case wire.TypeUnfollow:
+		var u wire.Unfollow
+		if err := m.Decode(&u); err != nil {
+			return err
+		}
+		c.follows.stop(u.Request)
+		c.reply(m, none{}, nil)
+		return nil
+	default:
+		return wire.Errorf(wire.ErrUnknownType, "%.40q", m.Type)
+	}
+	if m.ID == "" {
+		return wire.Errorf(wire.ErrField, "%s: needs a message_id", m.Type)
+	}
+	if follow {
+		return c.follows.start(ctx, m.ID, run)
+	}
+	run(ctx)
+	return nil
+}

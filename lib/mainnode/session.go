@@ -1,0 +1,281 @@
+package mainnode
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// Times that a stranger or a slow peer is given.
+const (
+	strangerTime = 10 * time.Second // from connecting to a complete hello
+	writeTime    = 30 * time.Second // for the other side to take what is sent
+)
+
+// Bounds of what waits to be sent to one session.
+const (
+	maxWaiting     = 50_000 // messages; a peer that lets so many wait is cut off
+	enoughForNow   = 512    // messages; who streams waits until there are fewer
+	followsAtATime = 256    // of one session
+)
+
+// conn is a session's connection: it decodes and checks what comes in, and sends what the loop decided.
+type conn struct {
+	id   int64
+	node *Node
+	wire *wire.Conn
+	log  *slog.Logger
+
+	role    atomic.Value // wire.Role, set with welcome
+	out     outbox
+	follows follows
+}
+
+// serve speaks with one peer until either side ends it.
+func (n *Node) serve(ctx context.Context, raw net.Conn) {
+	defer raw.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	raw.SetDeadline(time.Now().Add(strangerTime))
+	secure, err := n.secure(ctx, raw)
+	if err != nil {
+		<-n.strangers
+		n.log.Debug("connection refused", "from", raw.RemoteAddr().String(), "err", err)
+		return
+	}
+	c := &conn{id: n.lastSession.Add(1), node: n, wire: wire.NewConn(secure)}
+	c.log = n.log.With("session", c.id)
+	c.out.init()
+	c.follows.init()
+	n.open(c)
+	defer n.forget(c)
+	// The end of the outbox ends the writer, which closes the connection, which ends the reader.
+	stop := context.AfterFunc(ctx, c.out.close)
+	defer stop()
+	var writer sync.WaitGroup
+	writer.Go(func() { c.write(raw) })
+	c.read(ctx, secure)
+	cancel()
+	c.follows.wait()
+	c.out.close()
+	writer.Wait()
+}
+
+// secure looks at the first byte: TLS goes on, anything else is told off or left.
+func (n *Node) secure(ctx context.Context, raw net.Conn) (*tls.Conn, error) {
+	r := bufio.NewReaderSize(raw, 1)
+	first, err := r.Peek(1)
+	if err != nil {
+		return nil, err
+	}
+	switch first[0] {
+	case 0x16:
+		c := tls.Server(&peeked{raw, r}, n.tls)
+		return c, c.HandshakeContext(ctx)
+	case '{':
+		const text = "plain JSON clients are refused here; use TLS, as rc-protocol(7) says"
+		fmt.Fprintf(raw, `{"message_type":"error","sender_id":"main_server","data":{"error":%q,"code":"E_AUTH"}}`+"\n", text)
+		return nil, errors.New("plain JSON")
+	}
+	return nil, errors.New("neither TLS nor JSON")
+}
+
+// peeked reads what was peeked first.
+type peeked struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (p *peeked) Read(b []byte) (int, error) {
+	if p.r.Buffered() > 0 {
+		return p.r.Read(b)
+	}
+	return p.Conn.Read(b)
+}
+
+// read takes messages until the connection ends. Its last word to the loop is that the session is over.
+func (c *conn) read(ctx context.Context, secure *tls.Conn) {
+	peer := wire.PeerFingerprint(secure.ConnectionState())
+	address, _, _ := net.SplitHostPort(secure.RemoteAddr().String())
+	defer c.node.give(&input{session: c.id})
+	bad := 0
+	for {
+		m, err := c.wire.ReadMessage()
+		if err == nil {
+			err = c.take(ctx, m, peer, address)
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, wire.ErrJSON) || errors.Is(err, wire.ErrTooLarge) || errors.Is(err, wire.ErrField) || errors.Is(err, wire.ErrUnknownType) || isAnswer(err):
+			c.reply(m, nil, err)
+			if bad++; errors.Is(err, wire.ErrTooLarge) || errors.Is(err, wire.ErrJSON) && (c.role.Load() == nil || bad > 5) {
+				return
+			}
+		default:
+			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
+				c.log.Debug("connection ended", "err", err)
+			}
+			return
+		}
+	}
+}
+
+// isAnswer says whether an error is an answer to a message, rather than the end of the connection.
+func isAnswer(err error) bool {
+	e := wire.NewError(err)
+	return e.Code != "E_INTERNAL"
+}
+
+// reply answers a message with an ack or an error.
+func (c *conn) reply(to wire.Message, body any, err error) {
+	m := wire.Message{Type: wire.TypeAck, ReplyTo: to.ID, Body: body}
+	if errors.Is(err, context.Canceled) {
+		return // the session has ended
+	}
+	if err != nil {
+		e := wire.NewError(err)
+		if e.Code == "E_INTERNAL" {
+			c.log.Error("cannot answer", "message", to.Type, "err", err)
+		}
+		m.Type, m.Body = wire.TypeError, e
+	} else if to.ID == "" {
+		return
+	}
+	c.out.put(m)
+}
+
+// welcomed lets the session do what its role may, and gives it all the time it likes.
+func (c *conn) welcomed(role wire.Role) {
+	c.role.Store(role)
+	c.wire.SetLimit(wire.MaxMessage)
+	c.wire.SetReadDeadline(time.Time{})
+}
+
+// write sends what is put into the outbox, as much at once as there is.
+func (c *conn) write(raw net.Conn) {
+	defer raw.Close()
+	for {
+		ms, ok := c.out.take()
+		if len(ms) > 0 {
+			c.wire.SetWriteDeadline(time.Now().Add(writeTime))
+			if err := c.wire.WriteMessages(ms...); err != nil {
+				c.log.Debug("cannot send", "err", err)
+				c.out.close()
+				return
+			}
+		}
+		if !ok {
+			return
+		}
+	}
+}
+
+// outbox holds what is to be sent.
+type outbox struct {
+	mu      sync.Mutex
+	waiting []wire.Message
+	closed  bool
+	filled  sync.Cond // there is something, or it is closed
+	emptied sync.Cond // there is room, or it is closed
+}
+
+func (o *outbox) init() { o.filled.L, o.emptied.L = &o.mu, &o.mu }
+
+// put never waits: the loop must not. A peer that takes too little is cut off.
+func (o *outbox) put(m wire.Message) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return
+	}
+	o.waiting = append(o.waiting, m)
+	if len(o.waiting) > maxWaiting {
+		o.closed, o.waiting = true, nil
+	}
+	o.filled.Signal()
+}
+
+// stream waits for room before it puts; false: the session is over.
+func (o *outbox) stream(m wire.Message) bool {
+	o.mu.Lock()
+	for len(o.waiting) >= enoughForNow && !o.closed {
+		o.emptied.Wait()
+	}
+	open := !o.closed
+	o.mu.Unlock()
+	o.put(m)
+	return open
+}
+
+// take waits for something to send; ok is false when nothing will follow.
+func (o *outbox) take() (ms []wire.Message, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(o.waiting) == 0 && !o.closed {
+		o.filled.Wait()
+	}
+	ms, o.waiting = o.waiting, nil
+	o.emptied.Broadcast()
+	return ms, !o.closed
+}
+
+func (o *outbox) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	o.filled.Broadcast()
+	o.emptied.Broadcast()
+}
+
+// follows are the streams that a session has asked for.
+type follows struct {
+	mu      sync.Mutex
+	running map[string]context.CancelFunc // by the request's message_id
+	group   sync.WaitGroup
+}
+
+func (f *follows) init() { f.running = map[string]context.CancelFunc{} }
+
+// start runs a stream in a goroutine of its own until it ends, is unfollowed, or the session ends.
+func (f *follows) start(ctx context.Context, request string, run func(context.Context)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.running) >= followsAtATime || f.running[request] != nil {
+		return wire.Errorf(wire.ErrBusy, "follow: %d streams on one connection", len(f.running))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	f.running[request] = cancel
+	f.group.Go(func() {
+		run(ctx)
+		f.stop(request)
+	})
+	return nil
+}
+
+func (f *follows) stop(request string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if cancel := f.running[request]; cancel != nil {
+		cancel()
+		delete(f.running, request)
+	}
+}
+
+func (f *follows) wait() {
+	f.mu.Lock()
+	for _, cancel := range f.running {
+		cancel()
+	}
+	f.mu.Unlock()
+	f.group.Wait()
+}

@@ -1,0 +1,311 @@
+package mainnode
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"time"
+	"unique"
+
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/scheduler"
+	"github.com/retire-cluster/retire-cluster/lib/store"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// openTask is a task that is not over. Its payload stays in the store until it is assigned.
+type openTask struct {
+	row       store.Task
+	job       task.JobID
+	taskType  string
+	needs     *task.Requirements
+	priority  task.Priority
+	submitted time.Time
+	retries   int
+	progress  string
+
+	last   *store.Attempt // the newest attempt; nil: none was made
+	device *machine       // that holds the newest attempt; nil: none does
+	number int64          // of the assignment on that device's session
+}
+
+var noNeeds = new(task.Requirements) // what nearly all tasks need
+
+func newOpenTask(id task.ID, job task.JobID, s *task.Spec, submitted time.Time) *openTask {
+	needs := noNeeds
+	if !reflect.ValueOf(s.Requirements).IsZero() {
+		needs = &s.Requirements
+	}
+	return &openTask{row: store.Task{ID: id, State: task.Queued}, job: job, taskType: unique.Make(s.Type).Value(), needs: needs,
+		priority: s.Priority, submitted: submitted, retries: s.Retries}
+}
+
+// lease is the triple of the newest attempt.
+func (t *openTask) lease() task.Lease {
+	if t.last == nil {
+		return task.Lease{Task: t.row.ID}
+	}
+	return task.Lease{Task: t.row.ID, Attempt: t.last.Number, Token: t.last.Lease}
+}
+
+// lastIs says whether l is the newest attempt, on that device, and may still report: it is open, or it was given up but no
+// other attempt has been made since.
+func (t *openTask) lastIs(l task.Lease, device string) bool {
+	if t.last == nil || t.lease() != l || t.last.Device != device {
+		return false
+	}
+	return t.last.Outcome.Open() || t.last.Outcome == task.AttemptLost || t.last.Outcome == task.AttemptReleased
+}
+
+func (t *openTask) item() scheduler.Item {
+	it := scheduler.Item{ID: t.row.ID, Type: t.taskType, Priority: t.priority, Submitted: t.submitted, Needs: *t.needs}
+	if t.row.Failures > 0 {
+		it.Avoid = t.row.Device
+	}
+	return it
+}
+
+// submit takes tasks: all or none.
+func (c *core) submit(s *session, m *wire.Submit) (any, error) {
+	reply := wire.Submitted{Job: m.Job, Event: c.lastEvent}
+	if m.Key != "" {
+		known, err := c.known(s, m)
+		if err != nil || known != nil {
+			return known, err
+		}
+	}
+	if len(c.tasks)+len(m.Tasks) > c.set.QueueLimit {
+		return nil, &wire.Error{Code: "E_QUEUE_FULL", Text: fmt.Sprintf("submit: %d tasks wait already, the limit is %d", len(c.tasks), c.set.QueueLimit), RetryAfter: 60_000}
+	}
+	if err := c.checkJob(m.Job); err != nil {
+		return nil, err
+	}
+	first := c.nextTask
+	if reply.Job == 0 {
+		reply.Job = first.AsJob()
+	}
+	for i := range m.Tasks {
+		c.add(first+task.ID(i), reply.Job, &m.Tasks[i])
+		reply.Tasks = append(reply.Tasks, first+task.ID(i))
+	}
+	c.nextTask += task.ID(len(m.Tasks))
+	c.batch.Set("next_task", int64(c.nextTask))
+	if m.Key != "" {
+		c.batch.Key(store.Key{Principal: s.principal, Key: m.Key, Index: m.KeyIndex, Count: len(m.Tasks), First: first, At: c.now})
+	}
+	c.counts.submitted += int64(len(m.Tasks))
+	c.event(cluster.Event{Kind: cluster.JobSubmitted, Job: reply.Job, Count: len(m.Tasks), Reason: s.principal})
+	return reply, nil
+}
+
+func (c *core) add(id task.ID, job task.JobID, spec *task.Spec) {
+	t := newOpenTask(id, job, spec, c.now)
+	c.batch.Submit(store.NewTask{ID: id, Job: job, Spec: *spec, Submitted: c.now})
+	c.bodies.put(id, spec.Payload, spec.Timeout)
+	c.tasks[id] = t
+	c.counts.state(task.Queued, 1)
+	c.enqueue(t)
+}
+
+// checkJob says whether tasks may be added to a job.
+func (c *core) checkJob(job task.JobID) error {
+	if job == 0 {
+		return nil
+	}
+	if t := c.tasks[job.First()]; t != nil && t.job == job {
+		return nil
+	}
+	if t, err := c.db.Task(c.ctx, job.First()); err == nil && t.Job == job {
+		return nil
+	}
+	return wire.Errorf(task.ErrNotFound, "job %s", job)
+}
+
+// known looks a submission's key up. The same tasks under the same key are the same tasks, however often they are sent.
+func (c *core) known(s *session, m *wire.Submit) (any, error) {
+	stored, err := c.db.Keys(c.ctx, s.principal, m.Key, m.KeyIndex, len(m.Tasks))
+	if err != nil {
+		return nil, err
+	}
+	var stretches []store.Key
+	for _, k := range append(stored, c.batch.Pending(s.principal, m.Key)...) {
+		if k.Index < m.KeyIndex+len(m.Tasks) && m.KeyIndex < k.Index+k.Count {
+			stretches = append(stretches, k)
+		}
+	}
+	if len(stretches) == 0 {
+		return nil, nil
+	}
+	reply := wire.Submitted{Event: c.lastEvent, Duplicates: len(m.Tasks)}
+	for i := range m.Tasks {
+		id, ok := taskOf(stretches, m.KeyIndex+i)
+		job, same := c.same(id, &m.Tasks[i])
+		if !ok || !same {
+			return nil, wire.Errorf(task.ErrKeyReused, "submit with key %.64q, task %d", m.Key, m.KeyIndex+i+1)
+		}
+		reply.Job = job
+		reply.Tasks = append(reply.Tasks, id)
+	}
+	// Whoever waits for these tasks must also see the ends that came before.
+	reply.Event = 0
+	return reply, nil
+}
+
+func taskOf(stretches []store.Key, i int) (task.ID, bool) {
+	for _, k := range stretches {
+		if k.Index <= i && i < k.Index+k.Count {
+			return k.First + task.ID(i-k.Index), true
+		}
+	}
+	return 0, false
+}
+
+// same says whether a task was submitted as spec. One that is not kept any longer is taken at its key's word.
+func (c *core) same(id task.ID, spec *task.Spec) (task.JobID, bool) {
+	if id == 0 {
+		return 0, false
+	}
+	was, pending := c.batch.Added(id)
+	if !pending {
+		t, err := c.db.Task(c.ctx, id)
+		if err != nil {
+			return id.AsJob(), true
+		}
+		was.Spec, was.Job = t.Spec, t.Job
+	}
+	a, errA := json.Marshal(was.Spec)
+	b, errB := json.Marshal(spec)
+	return was.Job, errA == nil && errB == nil && bytes.Equal(a, b)
+}
+
+// enqueue lets a task wait for a device, from its time on.
+func (c *core) enqueue(t *openTask) {
+	if t.row.Eligible.After(c.now) {
+		c.later = append(c.later, t)
+		return
+	}
+	t.row.Eligible = time.Time{}
+	c.queue.Push(t.item())
+	c.pending = true
+}
+
+// due puts the retries into the queue whose time has come.
+func (c *core) due() {
+	waiting := c.later
+	c.later = nil
+	for _, t := range waiting {
+		if t.row.State == task.Queued && c.tasks[t.row.ID] == t {
+			c.enqueue(t)
+		}
+	}
+}
+
+// unqueue takes a task out of wherever it waits.
+func (c *core) unqueue(t *openTask) {
+	c.queue.Remove(t.row.ID) // in later it is found to be gone when its time comes
+}
+
+// move changes a task's state; everything that changes it comes through here.
+func (c *core) move(t *openTask, to task.State) {
+	if t.row.State != to {
+		if !t.row.State.May(to) {
+			panic(fmt.Sprintf("task %s: %s → %s is not a legal move", t.row.ID, t.row.State, to))
+		}
+		c.counts.state(t.row.State, -1)
+		c.counts.state(to, 1)
+		t.row.State = to
+	}
+	c.batch.Task(t.row)
+	c.touched = append(c.touched, t.row.ID)
+}
+
+// conclude ends the newest attempt and takes it from its device.
+func (c *core) conclude(t *openTask, outcome task.Outcome, reason string) {
+	if t.last != nil {
+		now := c.now
+		t.last.Outcome, t.last.Reason, t.last.Finished = outcome, reason, &now
+		c.batch.Attempt(*t.last)
+	}
+	if d := t.device; d != nil {
+		delete(d.held, t.row.ID)
+		t.device = nil
+		c.update(d)
+		c.pending = true
+	}
+	t.progress = ""
+}
+
+// finish ends a task.
+func (c *core) finish(t *openTask, state task.State, reason string, exit *int) {
+	c.unqueue(t)
+	t.row.Reason, t.row.ExitCode, t.row.Finished, t.row.Eligible = reason, exit, c.now, time.Time{}
+	c.move(t, state)
+	delete(c.tasks, t.row.ID)
+	c.bodies.drop(t.row.ID)
+	c.counts.ended(state, c.now)
+	e := cluster.Event{Kind: cluster.TaskEnded, Task: t.row.ID, Job: t.job, State: state, Reason: reason, ExitCode: exit, Output: t.row.Output}
+	if t.last != nil {
+		e.Attempt, e.Device = t.last.Number, t.last.Device
+	}
+	c.event(e)
+}
+
+// requeue lets a task wait again.
+func (c *core) requeue(t *openTask, reason string, after time.Duration) {
+	e := cluster.Event{Kind: cluster.TaskRequeued, Task: t.row.ID, Job: t.job, Reason: reason}
+	if t.last != nil {
+		e.Attempt, e.Device = t.last.Number, t.last.Device
+	}
+	c.event(e)
+	c.counts.requeued++
+	t.row.Reason = reason
+	t.row.Eligible = time.Time{}
+	if after > 0 {
+		t.row.Eligible = c.now.Add(after)
+	}
+	c.move(t, task.Queued)
+	c.enqueue(t)
+}
+
+// lose takes an attempt from a device that does not have it any more, or gives it up. Every way of losing one comes through
+// here; counts is false where it certainly was not the task that took its device down.
+func (c *core) lose(t *openTask, reason string, counts bool) {
+	outcome := task.AttemptReleased
+	if counts {
+		outcome = task.AttemptLost
+		t.row.Losses++
+		c.counts.lost++
+	}
+	c.conclude(t, outcome, reason)
+	switch {
+	case t.row.Losses >= lostLimit:
+		c.finish(t, task.Failed, fmt.Sprintf("lost_limit: %d devices were lost while they ran it, the last because %s", t.row.Losses, reason), nil)
+	case t.row.Attempt >= attemptLimit:
+		c.finish(t, task.Failed, fmt.Sprintf("tried %d times, the last time %s", t.row.Attempt, reason), nil)
+	default:
+		c.requeue(t, reason, 0)
+	}
+}
+
+// adopt makes the core believe what a device holds: an attempt that it was given up for is taken back as it is, and one whose start
+// was not heard of has started.
+func (c *core) adopt(t *openTask, d *machine, state wire.HeldState) {
+	if t.device == nil {
+		c.unqueue(t)
+		t.device, t.number = d, 0
+		d.held[t.row.ID] = t
+		if t.last.Outcome == task.AttemptLost {
+			t.row.Losses--
+		}
+		t.last.Outcome, t.last.Reason, t.last.Finished = task.AttemptLeased, "", nil
+		t.row.Eligible, t.row.Reason = time.Time{}, ""
+		c.batch.Attempt(*t.last)
+		c.move(t, task.Assigned)
+		c.update(d)
+	}
+	if state != wire.HeldWaiting && t.row.State == task.Assigned {
+		c.start(t)
+	}
+}

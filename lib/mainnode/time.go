@@ -1,0 +1,108 @@
+package mainnode
+
+import (
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/task"
+)
+
+// tick is how often the core looks at the time; nothing in it is more exact.
+const tick = time.Second
+
+// timeouts does what time has brought.
+func (c *core) timeouts() {
+	if c.now.Sub(c.ticked) < tick {
+		return
+	}
+	c.ticked = c.now
+	if len(c.later) > 0 {
+		c.due()
+	}
+	c.silence()
+	for id, i := range c.invites {
+		if c.now.After(i.Expires.Add(time.Hour)) {
+			delete(c.invites, id)
+		}
+	}
+}
+
+// counts are what the overview and the metrics tell.
+type counts struct {
+	byState   map[task.State]int64
+	output    int64 // bytes that are kept
+	today     int64 // tasks completed since midnight
+	day       int   // of the year, that today counts
+	submitted int64 // all that follow count since the start
+	assigned  int64
+	requeued  int64
+	lost      int64
+	stale     int64
+	endedBy   map[task.State]int64
+	ran       time.Duration
+	waited    time.Duration
+	batches   int64
+	requests  int64
+	commits   time.Duration
+}
+
+func (n *counts) state(s task.State, by int64) { n.byState[s] += by }
+
+func (n *counts) ended(s task.State, at time.Time) {
+	n.endedBy[s]++
+	n.newDay(at)
+	if s == task.Completed {
+		n.today++
+	}
+}
+
+func (n *counts) newDay(at time.Time) {
+	if d := at.YearDay(); d != n.day {
+		n.day, n.today = d, 0
+	}
+}
+
+// keptEnded is the number of tasks that are over and kept.
+func (n *counts) keptEnded() (sum int64) {
+	for s, many := range n.byState {
+		if s.Ended() {
+			sum += many
+		}
+	}
+	return sum
+}
+
+// bodies are the payloads of tasks that were submitted just now, so that those which are assigned at once need not be read from
+// the disk again. The bound keeps a long queue on the disk, where it belongs.
+type bodies struct {
+	byTask map[task.ID]body
+	size   int
+}
+
+type body struct {
+	payload []byte
+	timeout float64
+}
+
+const maxBodies = 4 << 20 // bytes
+
+func (b *bodies) put(id task.ID, payload []byte, timeout float64) {
+	cost := len(payload) + 64
+	if b.size+cost > maxBodies {
+		return
+	}
+	b.byTask[id] = body{payload, timeout}
+	b.size += cost
+}
+
+func (b *bodies) take(id task.ID) (body, bool) {
+	v, ok := b.byTask[id]
+	b.drop(id)
+	return v, ok
+}
+
+func (b *bodies) drop(id task.ID) {
+	if v, ok := b.byTask[id]; ok {
+		delete(b.byTask, id)
+		b.size -= len(v.payload) + 64
+	}
+}

@@ -1,0 +1,166 @@
+package mainnode
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/device"
+	"github.com/retire-cluster/retire-cluster/lib/scheduler"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// allDevices are the devices as people see them, by name.
+func (c *core) allDevices() []device.Device {
+	shown := make([]device.Device, 0, len(c.devices))
+	for _, d := range c.devices {
+		shown = append(shown, c.shownDevice(d))
+	}
+	slices.SortFunc(shown, func(a, b device.Device) int { return cmp.Compare(a.ID, b.ID) })
+	return shown
+}
+
+// status is the overview.
+func (c *core) status() cluster.Status {
+	c.counts.newDay(c.now)
+	s := cluster.Status{MainNode: c.set.Name, Version: c.self, Started: c.started.UTC(), Uptime: int64(c.now.Sub(c.started).Seconds()),
+		Devices: map[device.Status]int{}, Tasks: map[string]int64{}, CompletedToday: c.counts.today, LastEvent: c.lastEvent}
+	for _, state := range task.States() {
+		s.Tasks[state.String()] = c.counts.byState[state]
+	}
+	s.TasksQueued = c.counts.byState[task.Queued]
+	s.TasksActive = c.counts.byState[task.Assigned] + c.counts.byState[task.Running]
+	var busyCores, usedMemory, knownCores, knownMemory float64
+	for _, name := range slices.Sorted(maps.Keys(c.devices)) {
+		d := c.devices[name]
+		status, _ := d.status()
+		s.Devices[status]++
+		s.DevicesTotal++
+		if status == device.Offline {
+			continue
+		}
+		hw := d.row.Profile.Hardware
+		s.DevicesOnline++
+		s.Cores += hw.CPUCores
+		s.Memory += hw.Memory
+		s.Slots += d.row.Profile.Slots
+		s.SlotsBusy += min(len(d.held), d.row.Profile.Slots)
+		addShare(&busyCores, &knownCores, d.metrics.CPU, float64(hw.CPUCores))
+		addShare(&usedMemory, &knownMemory, d.metrics.Memory, float64(hw.Memory))
+	}
+	s.CPU, s.MemoryUsed = percent(busyCores, knownCores), percent(usedMemory, knownMemory)
+	s.Health = cluster.HealthOf(s.DevicesOnline, s.DevicesTotal)
+	return s
+}
+
+// addShare adds a device's percentage, weighed by its size; one that is not known counts for nothing.
+func addShare(used, known *float64, percent *float64, size float64) {
+	if percent != nil {
+		*used += *percent / 100 * size
+		*known += size
+	}
+}
+
+func percent(part, whole float64) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return 100 * part / whole
+}
+
+// complete adds to a stored task what only the core knows: its progress, and why it waits.
+func (c *core) complete(t *task.Task) {
+	open := c.tasks[t.ID]
+	if open == nil {
+		return
+	}
+	t.Progress = open.progress
+	if open.row.State == task.Queued {
+		t.Waiting = c.whyWaiting(open)
+	}
+	if d := open.device; d != nil && d.session == nil {
+		t.Waiting = fmt.Sprintf("contact with %s is lost; it keeps the task for %s more", d.row.ID, (c.set.Lease() - c.now.Sub(d.last)).Round(time.Second))
+	}
+}
+
+// whyWaiting says why a task is not on a device.
+func (c *core) whyWaiting(t *openTask) string {
+	if wait := t.row.Eligible.Sub(c.now); wait > 0 {
+		return fmt.Sprintf("waits %s before it is tried again", wait.Round(time.Second))
+	}
+	if len(c.devices) == 0 {
+		return "no device has joined; rc-ctl invite makes a join code"
+	}
+	var busy, away []string
+	why := map[string]int{}
+	for _, name := range slices.Sorted(maps.Keys(c.devices)) {
+		d := c.devices[name]
+		if reason := scheduler.WhyNot(t.taskType, t.needs, name, &d.row.Profile); reason != "" {
+			why[reason]++
+		} else if status, _ := d.status(); d.session == nil || status != device.Online {
+			away = append(away, fmt.Sprintf("%s (%s)", name, status))
+		} else {
+			busy = append(busy, name)
+		}
+	}
+	switch {
+	case len(busy) > 0:
+		return fmt.Sprintf("waits for a free slot on %s; %d tasks in the queue", few(busy), c.queue.Len())
+	case len(away) > 0:
+		return "fits only devices that are not at work: " + few(away)
+	}
+	return "fits no device: " + reasons(why)
+}
+
+func few(names []string) string {
+	const most = 5
+	if len(names) > most {
+		return fmt.Sprintf("%d devices", len(names))
+	}
+	s := names[0]
+	for _, n := range names[1:] {
+		s += ", " + n
+	}
+	return s
+}
+
+// reasons lists why devices do not fit, the commonest first.
+func reasons(why map[string]int) (s string) {
+	keys := slices.SortedFunc(maps.Keys(why), func(a, b string) int { return cmp.Or(cmp.Compare(why[b], why[a]), cmp.Compare(a, b)) })
+	for i, k := range keys {
+		if i == 4 {
+			return s + "; …"
+		}
+		if i > 0 {
+			s += "; "
+		}
+		s += fmt.Sprintf("%d %s", why[k], k)
+	}
+	return s
+}
+
+// metrics is how the main node itself is.
+func (c *core) metrics() wire.Metrics {
+	n := &c.counts
+	m := wire.Metrics{Cluster: c.status(), Sessions: len(c.sessions), Batches: n.batches, Requests: n.requests, CommitSeconds: n.commits.Seconds(),
+		Submitted: n.submitted, Assigned: n.assigned, Requeued: n.requeued, Lost: n.lost, Stale: n.stale, RunSeconds: n.ran.Seconds(), WaitSeconds: n.waited.Seconds(),
+		Ended: map[string]int64{}, QueueByClass: c.queue.Classes(), QueueByPrio: map[string]int{}, GoroutineCount: runtime.NumGoroutine()}
+	for _, s := range task.States() {
+		if s.Ended() {
+			m.Ended[s.String()] = n.endedBy[s]
+		}
+	}
+	for _, p := range task.Priorities() {
+		m.QueueByPrio[p.String()] = c.queue.ByPriority(p)
+	}
+	m.DatabaseBytes, m.WALBytes = c.db.Size()
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	m.MemoryBytes = int64(mem.Sys - mem.HeapReleased)
+	return m
+}

@@ -1,0 +1,81 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Files that a main node leaves in its data directory for commands and workers on the same host.
+const (
+	FileAddress     = "address"     // where it listens; gone while it does not run
+	FileFingerprint = "fingerprint" // who it is
+	FileToken       = "admin.token" // only its own user can read it
+)
+
+// serviceDir is where a main node that runs as a service keeps its data.
+const serviceDir = "/var/lib/retire-cluster"
+
+// DataDir is where a main node keeps its data, where nobody says otherwise: $RC_DATA, else what a service has been given
+// ($STATE_DIRECTORY), else below the user's own state.
+func DataDir(env func(string) (string, bool)) string {
+	for _, name := range []string{"RC_DATA", "STATE_DIRECTORY"} {
+		if dir, ok := env(name); ok && dir != "" {
+			return strings.Split(dir, ":")[0]
+		}
+	}
+	return filepath.Join(StateHome(env), "retire-cluster")
+}
+
+// StateHome is where programs of this user keep what must outlive a restart.
+func StateHome(env func(string) (string, bool)) string {
+	if dir, ok := env("XDG_STATE_HOME"); ok && filepath.IsAbs(dir) {
+		return dir
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "."
+	}
+	return filepath.Join(home, ".local", "state")
+}
+
+// Local is how the main node on this host is reached.
+type Local struct {
+	Address, Fingerprint, Token string
+}
+
+// ErrNoLocal says that there is no main node on this host, or none that this user may use.
+var ErrNoLocal = errors.New("no main node found on this host")
+
+// FindLocal reads what a main node left in its data directory: in dir, or where it is empty, in DataDir or the service's. What
+// may not be read is left empty. The error is ErrNoLocal and says where was looked.
+func FindLocal(dir string, env func(string) (string, bool)) (Local, error) {
+	dirs := []string{dir}
+	if dir == "" {
+		dirs = []string{DataDir(env), serviceDir}
+	}
+	for _, d := range dirs {
+		l, err := readLocal(d)
+		if err != nil {
+			return l, err
+		}
+		if l.Address != "" {
+			return l, nil
+		}
+	}
+	return Local{}, fmt.Errorf("%w (looked in %s)", ErrNoLocal, strings.Join(dirs, " and "))
+}
+
+func readLocal(dir string) (l Local, err error) {
+	for name, into := range map[string]*string{FileAddress: &l.Address, FileFingerprint: &l.Fingerprint, FileToken: &l.Token} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+			return l, fmt.Errorf("look for the main node on this host: %w", err)
+		}
+		*into = strings.TrimSpace(string(b))
+	}
+	return l, nil
+}
