@@ -44,6 +44,7 @@ func StateHome(env func(string) (string, bool)) string {
 
 // Local is how the main node on this host is reached.
 type Local struct {
+	Dir                         string // where it was found
 	Address, Fingerprint, Token string
 }
 
@@ -70,6 +71,7 @@ func FindLocal(dir string, env func(string) (string, bool)) (Local, error) {
 }
 
 func readLocal(dir string) (l Local, err error) {
+	l.Dir = dir
 	for name, into := range map[string]*string{FileAddress: &l.Address, FileFingerprint: &l.Fingerprint, FileToken: &l.Token} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {

@@ -1,0 +1,510 @@
+// Package worker is the heart of rc-workerd: the connection to the main node, the attempts that this device holds, the spool of results
+// that are not judged yet. It is for rc-workerd alone; its API may change in any release.
+//
+// The core decides: a step function that sees messages, what attempts print and how they end, and time as arguments, and returns effects.
+// Whatever it holds it goes on holding without a connection. Begin with Worker.
+package worker
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/device"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// Bounds of what is on its way at a time.
+const (
+	flushAfter  = 100 * time.Millisecond // that output may wait for more
+	flushAt     = 8 << 10                // bytes of output that need not wait
+	maxInFlight = 256 << 10              // bytes of output that the connection has not taken
+	maxInline   = 16 << 10               // bytes of output that come with the result: a slow link is never silent for long
+	spoolQuota  = 64 << 20               // bytes of results not judged, above which no task is taken
+	spoolMost   = 1000                   // such results
+)
+
+// core is what the worker knows. Only the loop's goroutine calls it.
+type core struct {
+	slots     int
+	heartbeat time.Duration // as the main node wishes
+	attempts  map[task.Lease]*attempt
+	queue     []*attempt // that wait for a slot, in order
+	running   int
+	spooled   int64 // bytes of ended attempts
+
+	connected  bool
+	assignSeen int64
+	lastID     int64
+	asked      map[string]task.Lease // results that were sent, by message_id
+	inFlight   int64
+	nextBeat   time.Time
+	flushDue   time.Time // zero: nothing waits to be flushed
+
+	draining bool
+	stopping bool // running attempts are being killed
+	busy     time.Time
+
+	now     time.Time
+	effects []effect
+}
+
+// attempt is an attempt that this device holds.
+type attempt struct {
+	lease   task.Lease
+	spec    task.Spec
+	state   wire.HeldState
+	output  output
+	sent    int64 // bytes of output that were handed to the connection, or are known to have arrived
+	result  task.Result
+	asked   bool // the result was sent on this connection
+	unknown bool // nobody wants to know how it ends
+	started time.Time
+}
+
+// An effect is one of these.
+type (
+	effect any
+
+	sendMessage  wire.Message
+	startAttempt struct{ *attempt }
+	killAttempt  struct {
+		lease  task.Lease
+		reason string
+	}
+	sendHeartbeat struct{ heartbeat wire.Heartbeat } // the loop adds how the device is
+	spoolResult   struct{ *attempt }
+	spoolJudged   struct{ lease task.Lease }
+	quit          struct{}
+)
+
+// An input is one of these.
+type (
+	welcomed     struct{ welcome wire.Welcome }
+	disconnected struct{}
+	received     struct{ message wire.Message }
+	printed      struct {
+		lease  task.Lease
+		stream task.Stream
+		after  time.Duration
+		data   []byte
+	}
+	ended struct {
+		lease  task.Lease
+		result task.Result
+	}
+	written struct{ bytes int64 } // output that the connection has taken
+	drain   struct{}
+	stop    struct{}
+	timer   struct{}
+)
+
+func newCore(slots int) *core {
+	return &core{slots: slots, heartbeat: time.Minute, attempts: map[task.Lease]*attempt{}, asked: map[string]task.Lease{}}
+}
+
+// step takes one input and returns what is to be done.
+func (c *core) step(now time.Time, in any) []effect {
+	c.now, c.effects = now, nil
+	switch in := in.(type) {
+	case welcomed:
+		c.welcome(&in.welcome)
+	case disconnected:
+		c.connected = false
+		clear(c.asked)
+	case received:
+		c.receive(&in.message)
+	case printed:
+		c.printed(&in)
+	case ended:
+		c.ended(&in)
+	case written:
+		c.inFlight -= in.bytes
+		c.flush()
+	case drain:
+		c.drain()
+	case stop:
+		c.stop()
+	}
+	c.time()
+	c.start()
+	c.leave()
+	return c.effects
+}
+
+func (c *core) do(e effect) { c.effects = append(c.effects, e) }
+
+// send says something to the main node, if there is a connection; what matters is said again after the next welcome.
+func (c *core) send(messageType string, body any) {
+	if c.connected {
+		c.do(sendMessage(wire.Message{Type: messageType, Body: body}))
+	}
+}
+
+// welcome begins a session: what the main node does not want is ended, and what it has not heard of is told.
+func (c *core) welcome(w *wire.Welcome) {
+	c.connected, c.assignSeen, c.inFlight = true, 0, 0
+	if w.Heartbeat > 0 {
+		c.heartbeat = time.Duration(w.Heartbeat * float64(time.Second))
+	}
+	c.nextBeat = c.now
+	for _, a := range c.attempts {
+		a.asked = false
+	}
+	for _, h := range w.Held {
+		a := c.attempts[h.Lease]
+		switch {
+		case a == nil:
+		case h.Verdict == wire.Kill:
+			c.unwanted(a, "the main node does not want it any more")
+		default:
+			a.sent = min(h.OutputBytes, a.output.size)
+		}
+	}
+	c.flush()
+	c.results()
+}
+
+// held is what hello and heartbeats list.
+func (c *core) held() []wire.Held {
+	list := make([]wire.Held, 0, len(c.attempts))
+	for _, a := range c.sorted() {
+		if !a.unknown {
+			list = append(list, wire.Held{Lease: a.lease, State: a.state, OutputBytes: a.output.size})
+		}
+	}
+	return list
+}
+
+// sorted is all attempts in an order that does not hang on a map's.
+func (c *core) sorted() []*attempt {
+	all := make([]*attempt, 0, len(c.attempts))
+	for _, a := range c.attempts {
+		all = append(all, a)
+	}
+	slices.SortFunc(all, func(a, b *attempt) int {
+		return cmp.Or(cmp.Compare(a.lease.Task, b.lease.Task), cmp.Compare(a.lease.Attempt, b.lease.Attempt))
+	})
+	return all
+}
+
+func (c *core) receive(m *wire.Message) {
+	switch m.Type {
+	case wire.TypeTaskAssign:
+		var a wire.Assign
+		if m.Decode(&a) == nil {
+			c.assign(&a)
+		}
+	case wire.TypeTaskCancel:
+		var k wire.Cancel
+		if m.Decode(&k) == nil && c.attempts[k.Lease] != nil {
+			c.cancel(c.attempts[k.Lease], k.Reason)
+		}
+	case wire.TypeAck:
+		c.acked(m)
+	case wire.TypeError:
+		c.failed(m)
+	}
+}
+
+// assign takes an attempt.
+func (c *core) assign(m *wire.Assign) {
+	c.assignSeen = m.Number
+	l := m.Task.Lease
+	switch {
+	case c.attempts[l] != nil:
+		return
+	case c.draining:
+		c.send(wire.TypeTaskRelease, wire.Release{Lease: l, Reason: "the device is draining"})
+		return
+	case c.full():
+		c.send(wire.TypeTaskRelease, wire.Release{Lease: l, Reason: "the device holds too many results that could not be sent"})
+		return
+	}
+	a := &attempt{lease: l, spec: m.Task.Spec, state: wire.HeldWaiting}
+	c.attempts[l] = a
+	c.queue = append(c.queue, a)
+}
+
+func (c *core) full() bool {
+	return c.spooled > spoolQuota || len(c.attempts) > spoolMost+2*c.slots
+}
+
+// start starts what waits, while there are slots.
+func (c *core) start() {
+	for len(c.queue) > 0 && c.running < c.slots {
+		a := c.queue[0]
+		c.queue = c.queue[1:]
+		a.state, a.started = wire.HeldRunning, c.now
+		c.running++
+		c.send(wire.TypeTaskAccept, wire.Accept{Lease: a.lease})
+		c.do(startAttempt{a})
+	}
+}
+
+// cancel ends an attempt that somebody cancelled.
+func (c *core) cancel(a *attempt, reason string) {
+	switch a.state {
+	case wire.HeldWaiting:
+		c.unqueue(a)
+		c.forget(a)
+	case wire.HeldRunning:
+		c.do(killAttempt{a.lease, reason})
+	}
+}
+
+// unwanted ends an attempt whose end nobody wants to know.
+func (c *core) unwanted(a *attempt, reason string) {
+	switch a.state {
+	case wire.HeldRunning:
+		a.unknown = true
+		c.do(killAttempt{a.lease, reason})
+	case wire.HeldWaiting:
+		c.unqueue(a)
+		c.forget(a)
+	case wire.HeldEnded:
+		c.judged(a)
+	}
+}
+
+func (c *core) unqueue(a *attempt) {
+	c.queue = slices.DeleteFunc(c.queue, func(o *attempt) bool { return o == a })
+}
+
+func (c *core) forget(a *attempt) { delete(c.attempts, a.lease) }
+
+// printed keeps what an attempt printed, and sends it before long.
+func (c *core) printed(in *printed) {
+	a := c.attempts[in.lease]
+	if a == nil || a.unknown {
+		return
+	}
+	a.output.add(in.stream, in.after, in.data)
+	switch {
+	case a.output.size-a.sent >= flushAt:
+		c.sendOutput(a)
+	case c.flushDue.IsZero():
+		c.flushDue = c.now.Add(flushAfter)
+	}
+}
+
+// flush sends the output that waits, of every attempt.
+func (c *core) flush() {
+	c.flushDue = time.Time{}
+	if !c.connected {
+		return
+	}
+	for _, a := range c.sorted() {
+		if a.sent < a.output.size && a.state != wire.HeldWaiting {
+			c.sendOutput(a)
+		}
+	}
+	c.results()
+}
+
+// sendOutput sends the output that waits, as far as the connection takes it.
+func (c *core) sendOutput(a *attempt) {
+	for c.connected && a.sent < a.output.size && c.inFlight < maxInFlight {
+		chunk := a.output.at(a.sent)
+		c.send(wire.TypeTaskOutput, wire.Output{Lease: a.lease, Piece: wire.NewPiece(chunk)})
+		a.sent = chunk.End()
+		c.inFlight += int64(len(chunk.Data))
+	}
+}
+
+// ended takes an attempt's end.
+func (c *core) ended(in *ended) {
+	a := c.attempts[in.lease]
+	if a == nil {
+		return
+	}
+	c.running--
+	c.busy = c.now
+	a.state, a.result = wire.HeldEnded, in.result
+	switch {
+	case a.unknown:
+		c.forget(a)
+	case c.stopping && in.result.Status == task.AttemptCancelled:
+		c.send(wire.TypeTaskRelease, wire.Release{Lease: a.lease, Started: true, Reason: "the worker was stopped"})
+		c.forget(a)
+	default:
+		c.spooled += a.output.size
+		c.do(spoolResult{a})
+		c.sendResult(a)
+	}
+}
+
+// results sends every result that has not been sent on this connection.
+func (c *core) results() {
+	for _, a := range c.sorted() {
+		if a.state == wire.HeldEnded && !a.asked {
+			c.sendResult(a)
+		}
+	}
+}
+
+// sendResult sends a result when the output before it has been handed over. What is left of that comes along.
+func (c *core) sendResult(a *attempt) {
+	if !c.connected {
+		return
+	}
+	stdout, stderr, ok := a.output.rest(a.sent, maxInline)
+	if !ok {
+		c.sendOutput(a)
+		if a.sent < a.output.size {
+			return // when the connection has taken it
+		}
+		stdout, stderr = "", ""
+	}
+	a.asked = true
+	id := c.nextID()
+	c.asked[id] = a.lease
+	c.do(sendMessage(wire.Message{Type: wire.TypeTaskResult, ID: id, Body: wire.Result{Lease: a.lease, Status: a.result.Status, Reason: a.result.Reason,
+		Wall: a.result.Wall, OutputBytes: a.output.size,
+		Result: wire.ResultBody{Output: stdout, ErrorOutput: stderr, ExitCode: a.result.ExitCode, Metrics: a.result.Metrics}}}))
+}
+
+func (c *core) nextID() string {
+	c.lastID++
+	return strconv.FormatInt(c.lastID, 10)
+}
+
+// acked takes the main node's answer to a result or a heartbeat.
+func (c *core) acked(m *wire.Message) {
+	lease, ok := c.asked[m.ReplyTo]
+	if !ok {
+		c.beaten(m)
+		return
+	}
+	delete(c.asked, m.ReplyTo)
+	var j wire.Judged
+	a := c.attempts[lease]
+	if m.Decode(&j) != nil || a == nil {
+		return
+	}
+	switch {
+	case j.Verdict.Final():
+		c.judged(a)
+	case j.Verdict == wire.Resend:
+		a.sent, a.asked = min(j.OutputBytes, a.output.size), false
+		c.sendResult(a)
+	}
+}
+
+// judged forgets an attempt on which the last word was spoken.
+func (c *core) judged(a *attempt) {
+	c.spooled -= a.output.size
+	c.do(spoolJudged{a.lease})
+	c.forget(a)
+}
+
+// failed takes a refusal. A result that is refused for good would otherwise be sent for ever.
+func (c *core) failed(m *wire.Message) {
+	lease, ok := c.asked[m.ReplyTo]
+	if !ok {
+		return
+	}
+	delete(c.asked, m.ReplyTo)
+	var e wire.Error
+	a := c.attempts[lease]
+	if a == nil || m.Decode(&e) != nil {
+		return
+	}
+	switch e.Code {
+	case "E_FORBIDDEN", "E_FIELD", "E_TOO_LARGE":
+		c.judged(a)
+	default:
+		a.asked = false // again with the next heartbeat
+	}
+}
+
+// beaten takes the answer to a heartbeat: what the main node does not want is ended, and results without a verdict are sent again.
+func (c *core) beaten(m *wire.Message) {
+	var ack wire.HeartbeatAck
+	if m.Decode(&ack) != nil {
+		return
+	}
+	for _, l := range ack.Kill {
+		if a := c.attempts[l]; a != nil {
+			c.unwanted(a, "the main node does not want it any more")
+		}
+	}
+	if len(c.asked) > 0 {
+		return // verdicts come in order: these are on their way
+	}
+	c.results()
+}
+
+// time does what is due.
+func (c *core) time() {
+	if !c.flushDue.IsZero() && !c.now.Before(c.flushDue) {
+		c.flush()
+	}
+	if c.connected && !c.now.Before(c.nextBeat) {
+		c.beat()
+	}
+}
+
+// next is when time is to be looked at again.
+func (c *core) next() time.Time {
+	next := c.now.Add(time.Hour)
+	if c.connected && c.nextBeat.Before(next) {
+		next = c.nextBeat
+	}
+	if !c.flushDue.IsZero() && c.flushDue.Before(next) {
+		next = c.flushDue
+	}
+	return next
+}
+
+func (c *core) beat() {
+	c.nextBeat = c.now.Add(c.heartbeat)
+	h := wire.Heartbeat{AssignSeen: c.assignSeen, Held: c.held()}
+	h.ActiveTasks, h.Status = c.running, device.Online
+	switch {
+	case c.draining:
+		h.Status, h.Reason = device.Draining, "the worker is being stopped"
+	case c.full():
+		h.Status, h.Reason = device.Paused, "it holds too many results that could not be sent"
+	}
+	if !c.busy.IsZero() {
+		h.LastActivity = c.busy.UTC().Format(time.RFC3339)
+	}
+	c.do(sendHeartbeat{h})
+}
+
+// drain finishes what runs and takes nothing new; what waits is given back.
+func (c *core) drain() {
+	if c.draining {
+		return
+	}
+	c.draining = true
+	for _, a := range c.queue {
+		c.send(wire.TypeTaskRelease, wire.Release{Lease: a.lease, Reason: "the device is draining"})
+		c.forget(a)
+	}
+	c.queue = nil
+	c.nextBeat = c.now
+}
+
+// stop ends what runs; it is given back, not failed.
+func (c *core) stop() {
+	c.drain()
+	c.stopping = true
+	for _, a := range c.sorted() {
+		if a.state == wire.HeldRunning {
+			c.do(killAttempt{a.lease, "the worker is being stopped"})
+		}
+	}
+}
+
+// leave ends the worker when nothing is left to do. Results that cannot be sent now stay in the spool.
+func (c *core) leave() {
+	if !c.draining || c.running > 0 || c.connected && len(c.attempts) > 0 {
+		return
+	}
+	c.send(wire.TypeBye, nil)
+	c.do(quit{})
+}

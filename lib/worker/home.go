@@ -1,0 +1,128 @@
+package worker
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/retire-cluster/retire-cluster/lib/cli"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// Files of a worker's data directory.
+const (
+	fileIdentity   = "worker.pem"
+	fileMembership = "worker.json"
+	fileSpool      = "results.log"
+	dirAttempts    = "attempts"
+	dirTypes       = "tasks.d"
+)
+
+// home is a worker's data directory.
+type home struct {
+	dir      string
+	identity *wire.Identity
+	member   membership
+}
+
+// membership is which cluster this device belongs to.
+type membership struct {
+	DeviceID    string   `json:"device_id"`
+	Fingerprint string   `json:"fingerprint"`     // of the main node
+	Addresses   []string `json:"addresses"`       // of the main node, the one that worked last first
+	Local       string   `json:"local,omitempty"` // data directory of a main node on this host, which tells its address
+	BootCount   int64    `json:"boot_count"`
+}
+
+// openHome opens a data directory, and makes the device's key where there is none.
+func openHome(dir string) (*home, error) {
+	h := &home{dir: dir}
+	for _, d := range []string{dir, filepath.Join(dir, dirAttempts), filepath.Join(dir, dirTypes)} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, fmt.Errorf("make data directory: %w", err)
+		}
+	}
+	if err := h.loadIdentity(); err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(h.path(fileMembership))
+	if errors.Is(err, fs.ErrNotExist) {
+		return h, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &h.member)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", h.path(fileMembership), err)
+	}
+	return h, nil
+}
+
+func (h *home) path(name string) string { return filepath.Join(h.dir, name) }
+
+func (h *home) loadIdentity() error {
+	b, err := os.ReadFile(h.path(fileIdentity))
+	if err == nil {
+		h.identity, err = wire.ParseIdentity(b)
+		return err
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if h.identity, err = wire.NewIdentity("worker"); err != nil {
+		return err
+	}
+	if b, err = h.identity.PEM(); err != nil {
+		return err
+	}
+	return cli.WriteFile(h.path(fileIdentity), b, 0o600)
+}
+
+// joined says whether the device belongs to a cluster.
+func (h *home) joined() bool { return h.member.DeviceID != "" }
+
+func (h *home) save() error {
+	b, err := json.MarshalIndent(&h.member, "", "  ")
+	if err != nil {
+		return err
+	}
+	return cli.WriteFile(h.path(fileMembership), append(b, '\n'), 0o600)
+}
+
+// booted counts this start. It is on disk before the main node hears of it, so that no two lives look alike.
+func (h *home) booted(atLeast int64) (int64, error) {
+	h.member.BootCount = max(h.member.BootCount+1, atLeast)
+	return h.member.BootCount, h.save()
+}
+
+// addresses are where the main node may be found, the likeliest first.
+func (h *home) addresses(env func(string) (string, bool)) []string {
+	all := slices.Clone(h.member.Addresses)
+	if h.member.Local != "" {
+		if l, err := wire.FindLocal(h.member.Local, env); err == nil {
+			all = slices.Insert(all, 0, l.Address)
+		}
+	}
+	return slices.Compact(all)
+}
+
+const mostAddresses = 16
+
+// learn keeps the addresses that the main node tells, the one that worked first.
+func (h *home) learn(worked string, told []string) error {
+	all := []string{worked}
+	for _, a := range told {
+		if wire.CheckAddress(a) == nil && !slices.Contains(all, a) && len(all) < mostAddresses {
+			all = append(all, a)
+		}
+	}
+	if slices.Equal(all, h.member.Addresses) {
+		return nil
+	}
+	h.member.Addresses = all
+	return h.save()
+}

@@ -1,0 +1,162 @@
+package worker
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// spool keeps results on disk until they are judged: one log, to which records are added, and which is emptied when none of them is
+// needed any more. A record is a line of JSON behind its checksum; one that was not written whole when the power went is left out.
+//
+// It is not synced: a power cut on the device then costs the run of a task, which "at least once" allows, and spares the flash.
+type spool struct {
+	path    string
+	f       *os.File
+	pending map[task.Lease]struct{}
+}
+
+// record is a line of the log: a result, or that one was judged.
+type record struct {
+	Lease  task.Lease   `json:"lease"`
+	Result *task.Result `json:"result,omitempty"`
+	Output []spooled    `json:"output,omitempty"`
+	Judged bool         `json:"judged,omitempty"`
+}
+
+type spooled struct {
+	Stream  task.Stream `json:"stream"`
+	AfterMS int64       `json:"after_ms"`
+	Data    []byte      `json:"data"`
+}
+
+// openSpool opens the log and gives back the attempts whose results were not judged.
+func openSpool(path string) (*spool, []*attempt, error) {
+	s := &spool{path: path, pending: map[task.Lease]struct{}{}}
+	kept, err := readSpool(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the spool of results: %w", err)
+	}
+	// Written anew, so that what was judged or damaged takes no room.
+	if s.f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_TRUNC|os.O_APPEND, 0o600); err != nil {
+		return nil, nil, fmt.Errorf("open the spool of results: %w", err)
+	}
+	for _, a := range kept {
+		if err := s.add(a); err != nil {
+			return nil, nil, err
+		}
+	}
+	return s, kept, nil
+}
+
+func readSpool(path string) ([]*attempt, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var order []task.Lease
+	byLease := map[task.Lease]*attempt{}
+	r := bufio.NewReader(f)
+	for {
+		line, err := r.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			break // what stands behind the last newline was not written whole
+		}
+		if err != nil {
+			return nil, err
+		}
+		rec, ok := parseRecord(line)
+		switch {
+		case !ok:
+		case rec.Judged:
+			delete(byLease, rec.Lease)
+		case rec.Result != nil:
+			order = append(order, rec.Lease)
+			byLease[rec.Lease] = rec.attempt()
+		}
+	}
+	var kept []*attempt
+	for _, l := range order {
+		if a := byLease[l]; a != nil {
+			kept = append(kept, a)
+			delete(byLease, l)
+		}
+	}
+	return kept, nil
+}
+
+const sumLength = 8 // hexadecimal digits of a CRC-32C
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func parseRecord(line []byte) (rec record, ok bool) {
+	if len(line) < sumLength+2 {
+		return rec, false
+	}
+	body := line[sumLength : len(line)-1]
+	sum, err := strconv.ParseUint(string(line[:sumLength]), 16, 32)
+	if err != nil || uint32(sum) != crc32.Checksum(body, castagnoli) {
+		return rec, false
+	}
+	return rec, json.Unmarshal(body, &rec) == nil
+}
+
+func (r *record) attempt() *attempt {
+	a := &attempt{lease: r.Lease, state: wire.HeldEnded, result: *r.Result}
+	for _, p := range r.Output {
+		a.output.add(p.Stream, time.Duration(p.AfterMS)*time.Millisecond, p.Data)
+	}
+	return a
+}
+
+// add writes an attempt's result.
+func (s *spool) add(a *attempt) error {
+	rec := record{Lease: a.lease, Result: &a.result}
+	for _, c := range a.output.chunks {
+		rec.Output = append(rec.Output, spooled{c.Stream, c.After.Milliseconds(), c.Data})
+	}
+	s.pending[a.lease] = struct{}{}
+	return s.write(&rec)
+}
+
+// judged forgets a result.
+func (s *spool) judged(l task.Lease) error {
+	if _, ok := s.pending[l]; !ok {
+		return nil
+	}
+	delete(s.pending, l)
+	if len(s.pending) > 0 {
+		return s.write(&record{Lease: l, Judged: true})
+	}
+	if err := s.f.Truncate(0); err != nil {
+		return fmt.Errorf("empty the spool of results: %w", err)
+	}
+	return nil
+}
+
+func (s *spool) write(rec *record) error {
+	body, err := json.Marshal(rec)
+	if err == nil {
+		_, err = fmt.Fprintf(s.f, "%08x%s\n", crc32.Checksum(body, castagnoli), body)
+	}
+	if err != nil {
+		return fmt.Errorf("write to the spool of results: %w", err)
+	}
+	return nil
+}
+
+func (s *spool) close() error { return s.f.Close() }

@@ -1,0 +1,427 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/device"
+	"github.com/retire-cluster/retire-cluster/lib/executor"
+	"github.com/retire-cluster/retire-cluster/lib/profile"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// Options are how a worker is run.
+type Options struct {
+	Dir             string // its data directory
+	JoinCode        string // to join a cluster with; not needed where it has joined, or where the main node is on this host
+	MainData        string // data directory of a main node on this host; empty: where it usually is
+	Name            string // to join under; empty: the device's own
+	Slots           int    // attempts at once
+	Role            string
+	Tags            []string
+	OutputLimit     int64 // bytes kept of an attempt's output
+	KillGrace       time.Duration
+	AllowPrivateNet bool
+	Software        string // "rc-workerd 0.1.0"
+	Env             func(string) (string, bool)
+	Log             *slog.Logger
+	Beat            func() // called at least every second while the loop is alive; may be nil
+	Ready           func() // called at the first welcome; may be nil
+}
+
+// Worker is a device at work.
+type Worker struct {
+	o       Options
+	home    *home
+	exec    *executor.Executor
+	monitor *profile.Monitor
+	spool   *spool
+	core    *core
+	in      chan any
+	running sync.WaitGroup
+	kills   map[task.Lease]context.CancelCauseFunc
+
+	link       *link                          // nil: none
+	profile    atomic.Pointer[device.Profile] // replaced, never changed
+	registered *device.Profile                // what this connection's main node was told
+	types      chan struct{}                  // tasks.d changed
+	helloNow   chan helloAsk
+}
+
+// helloAsk asks the loop for what the core holds, to say hello with.
+type helloAsk struct{ answer chan []wire.Held }
+
+// Open makes a worker ready. It joins a cluster where it has not yet. Errors are those of the data directory, of the join code, and of the main
+// node.
+func Open(ctx context.Context, o Options) (*Worker, error) {
+	w := &Worker{o: o, in: make(chan any, 256), kills: map[task.Lease]context.CancelCauseFunc{}, types: make(chan struct{}, 1), helloNow: make(chan helloAsk)}
+	if w.o.Beat == nil {
+		w.o.Beat = func() {}
+	}
+	if w.o.Ready == nil {
+		w.o.Ready = func() {}
+	}
+	var err error
+	if w.home, err = openHome(o.Dir); err != nil {
+		return nil, err
+	}
+	facts := profile.Options{WorkDir: w.home.path(dirAttempts), Name: o.Name, Role: o.Role, Tags: o.Tags}
+	if !w.home.joined() {
+		if err := w.join(ctx, facts); err != nil {
+			return nil, err
+		}
+	}
+	p := profile.Read(ctx, facts)
+	p.Slots, p.Version = o.Slots, o.Software
+	w.monitor = profile.NewMonitor(facts)
+	w.exec, err = executor.New(executor.Options{Dir: w.home.path(dirAttempts), TasksDir: w.TypesDir(), OutputLimit: o.OutputLimit, KillGrace: o.KillGrace,
+		AllowPrivateNet: o.AllowPrivateNet, SystemInfo: w.systemInfo})
+	if err != nil {
+		return nil, err
+	}
+	if err := w.exec.Clean(); err != nil {
+		return nil, fmt.Errorf("remove what earlier attempts left: %w", err)
+	}
+	p.TaskTypes = w.exec.Types()
+	w.profile.Store(&p)
+	return w, w.openCore()
+}
+
+func (w *Worker) openCore() error {
+	w.core = newCore(w.o.Slots)
+	s, kept, err := openSpool(w.home.path(fileSpool))
+	if err != nil {
+		return err
+	}
+	w.spool = s
+	for _, a := range kept {
+		w.core.attempts[a.lease] = a
+		w.core.spooled += a.output.size
+	}
+	return nil
+}
+
+// TypesDir is the folder whose executable files are task types.
+func (w *Worker) TypesDir() string { return w.home.path(dirTypes) }
+
+// DeviceID is the name under which the device has joined.
+func (w *Worker) DeviceID() string { return w.home.member.DeviceID }
+
+// TypesChanged says that the folder of task types changed.
+func (w *Worker) TypesChanged() {
+	select {
+	case w.types <- struct{}{}:
+	default:
+	}
+}
+
+// systemInfo is what the task type system_info answers.
+func (w *Worker) systemInfo(ctx context.Context) any {
+	return struct {
+		*device.Profile
+		Metrics device.Metrics `json:"system_metrics"`
+	}{w.profile.Load(), w.monitor.Metrics(ctx)}
+}
+
+// ErrNotJoined says that the device belongs to no cluster, and how it could.
+var ErrNotJoined = errors.New("this device has not joined a cluster: give a join code with --join (rc-ctl invite on the main node makes one), or start rc-mained on this host")
+
+// join enrols the device with a join code, or at the main node on this host.
+func (w *Worker) join(ctx context.Context, facts profile.Options) error {
+	j := wire.Join{Protocol: wire.Spoken, Name: w.o.Name}
+	if j.Name == "" {
+		j.Name = profile.DefaultName(ctx, facts)
+	}
+	if err := device.CheckName(j.Name); err != nil {
+		return err
+	}
+	var addresses []string
+	m := &w.home.member
+	if w.o.JoinCode != "" {
+		code, err := wire.ParseJoinCode(w.o.JoinCode)
+		if err != nil {
+			return wire.NewError(err)
+		}
+		j.Invite, j.Secret = code.ID, code.Secret
+		m.Fingerprint, m.Addresses, addresses = code.Fingerprint, code.Addresses, code.Addresses
+	} else {
+		l, err := wire.FindLocal(w.o.MainData, w.o.Env)
+		if err != nil || l.Token == "" || l.Fingerprint == "" {
+			return ErrNotJoined
+		}
+		j.Token = l.Token
+		m.Fingerprint, m.Local, addresses = l.Fingerprint, l.Dir, []string{l.Address}
+	}
+	conn, _, err := dial(ctx, w.home.identity, m.Fingerprint, addresses)
+	if err != nil {
+		return fmt.Errorf("join: %w", err)
+	}
+	defer conn.Close()
+	var joined wire.Joined
+	if err := ask(conn, wire.TypeJoin, j, &joined); err != nil {
+		return fmt.Errorf("join: %w", err)
+	}
+	m.DeviceID = joined.DeviceID
+	w.o.Log.Info("joined the cluster", "device", m.DeviceID, "main_node", addresses[0])
+	return w.home.save()
+}
+
+// Run works until drain is done (it finishes what runs) or kill (it ends what runs), and has nothing left to say. The error is that of a main node
+// that will not have this device.
+func (w *Worker) Run(drain, kill context.Context) error {
+	defer w.spool.close()
+	boot, err := w.home.booted(0)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(drain))
+	defer cancel()
+	var connecting sync.WaitGroup
+	refused := make(chan error, 1)
+	connecting.Go(func() { w.connect(ctx, boot, refused) })
+	err = w.loop(drain, kill, refused)
+	cancel()
+	if w.link != nil {
+		w.link.close()
+	}
+	done := make(chan struct{})
+	go func() { connecting.Wait(); w.running.Wait(); close(done) }()
+	for {
+		select {
+		case <-w.in: // nobody decides any longer
+		case <-done:
+			return errors.Join(err, w.exec.Clean())
+		}
+	}
+}
+
+// loop runs the core.
+func (w *Worker) loop(drainCtx, kill context.Context, refused <-chan error) error {
+	beat := time.NewTicker(time.Second)
+	defer beat.Stop()
+	due := time.NewTimer(time.Hour)
+	defer due.Stop()
+	drained, killed := drainCtx.Done(), kill.Done()
+	for {
+		due.Reset(time.Until(w.core.next()))
+		var in any
+		select {
+		case in = <-w.in:
+		case <-due.C:
+			in = timer{}
+		case <-beat.C:
+			w.o.Beat()
+			continue
+		case <-drained:
+			in, drained = drain{}, nil
+		case <-killed:
+			in, killed = stop{}, nil
+		case h := <-w.helloNow:
+			h.answer <- w.core.held()
+			continue
+		case <-w.types:
+			p := *w.profile.Load()
+			p.TaskTypes = w.exec.Types()
+			w.profile.Store(&p)
+			w.register()
+			continue
+		case err := <-refused:
+			return err
+		}
+		if quit, err := w.take(in); quit || err != nil {
+			return err
+		}
+	}
+}
+
+// take gives one input to the core and does what it wants.
+func (w *Worker) take(in any) (quit bool, err error) {
+	switch in := in.(type) {
+	case *link:
+		w.link, w.registered = in, nil
+		w.register()
+		w.o.Ready()
+		return w.act(w.core.step(time.Now(), welcomed{in.welcome}))
+	case gone:
+		if in.link != w.link {
+			return false, nil
+		}
+		w.link = nil
+		return w.act(w.core.step(time.Now(), disconnected{}))
+	case fromLink:
+		if in.link != w.link {
+			return false, nil // of a connection that was given up
+		}
+		return w.act(w.core.step(time.Now(), in.input))
+	case ended:
+		delete(w.kills, in.lease)
+	}
+	return w.act(w.core.step(time.Now(), in))
+}
+
+// Inputs of the loop that belong to a connection: one that was given up has no say.
+type (
+	gone     struct{ link *link }
+	fromLink struct {
+		link  *link
+		input any
+	}
+)
+
+// act does what the core wants, in order: a result is in the spool before it is sent.
+func (w *Worker) act(effects []effect) (leave bool, err error) {
+	for _, e := range effects {
+		switch e := e.(type) {
+		case sendMessage:
+			w.put(wire.Message(e))
+		case sendHeartbeat:
+			e.heartbeat.Metrics = w.monitor.Metrics(context.Background())
+			w.put(wire.Message{Type: wire.TypeHeartbeat, ID: "heartbeat", Body: e.heartbeat})
+		case startAttempt:
+			w.start(e.attempt)
+		case killAttempt:
+			if kill := w.kills[e.lease]; kill != nil {
+				kill(errors.New(e.reason))
+			}
+		case spoolResult:
+			err = errors.Join(err, w.spool.add(e.attempt))
+		case spoolJudged:
+			err = errors.Join(err, w.spool.judged(e.lease))
+		case quit:
+			leave = true
+		}
+	}
+	return leave, err
+}
+
+func (w *Worker) put(m wire.Message) {
+	if w.link == nil {
+		return
+	}
+	m.Sender = w.home.member.DeviceID
+	var output int64
+	if o, ok := m.Body.(wire.Output); ok {
+		output = int64(len(o.Text)) + int64(len(o.Base64))*3/4
+	}
+	w.link.put(m, output)
+}
+
+// register tells the main node this device's profile, where that is new to it.
+func (w *Worker) register() {
+	if p := w.profile.Load(); w.link != nil && !reflect.DeepEqual(p, w.registered) {
+		w.registered = p
+		w.put(wire.Message{Type: wire.TypeRegister, ID: "register", Body: p})
+	}
+}
+
+// start runs an attempt in a goroutine of its own.
+func (w *Worker) start(a *attempt) {
+	ctx, kill := context.WithCancelCause(context.Background())
+	w.kills[a.lease] = kill
+	lease, spec, began := a.lease, a.spec, time.Now()
+	log := w.o.Log.With("task", lease.Task.String(), "attempt", lease.Attempt)
+	log.Debug("started", "type", spec.Type)
+	w.running.Go(func() {
+		defer kill(nil)
+		r := w.exec.Run(ctx, executor.Attempt{Lease: lease, Spec: spec, Device: w.DeviceID()}, func(s task.Stream, data []byte) {
+			w.in <- printed{lease, s, time.Since(began), append([]byte(nil), data...)}
+		})
+		log.Debug("ended", "status", r.Status, "reason", r.Reason)
+		w.in <- ended{lease, r}
+	})
+}
+
+// connect keeps a connection to the main node, for as long as ctx lasts.
+func (w *Worker) connect(ctx context.Context, boot int64, refused chan<- error) {
+	var wait backoff
+	ever, session, quiet := false, int64(0), false
+	for ctx.Err() == nil {
+		session++
+		began := time.Now()
+		l, err := w.hello(ctx, boot, session)
+		if err == nil {
+			ever, quiet = true, false
+			w.o.Log.Info("connected", "main_node", l.address, "device", l.welcome.DeviceID)
+			w.speak(ctx, l)
+			if err = errors.New("the connection was lost"); time.Since(began) > time.Minute {
+				wait.reset()
+			}
+		}
+		var e *wire.Error
+		if errors.As(err, &e) && e.Code == "E_STALE_SESSION" { // a restored disk: go on from what the main node has seen
+			if boot, err = w.home.booted(e.BootCount + 1); err == nil {
+				session = 0
+				continue
+			}
+		}
+		if errors.Is(err, wire.ErrAuth) && e != nil && !ever {
+			refused <- fmt.Errorf("hello: %w", err)
+			return
+		}
+		pause := wait.next(err)
+		if ctx.Err() == nil {
+			logRefusal(w.o.Log, err, pause, !quiet)
+		}
+		quiet = true
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// hello connects and is welcomed.
+func (w *Worker) hello(ctx context.Context, boot, session int64) (*link, error) {
+	m := &w.home.member
+	conn, address, err := dial(ctx, w.home.identity, m.Fingerprint, w.home.addresses(w.o.Env))
+	if err != nil {
+		return nil, err
+	}
+	h := helloAsk{make(chan []wire.Held, 1)}
+	select {
+	case w.helloNow <- h:
+	case <-ctx.Done():
+		conn.Close()
+		return nil, ctx.Err()
+	}
+	var welcome wire.Welcome
+	err = ask(conn, wire.TypeHello, wire.Hello{Protocol: wire.Spoken, Software: w.o.Software, BootCount: boot, Session: session, Held: <-h.answer}, &welcome)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return newLink(conn, address, welcome), w.home.learn(address, welcome.Addresses)
+}
+
+// speak hands what the main node says to the loop until the connection ends.
+func (w *Worker) speak(ctx context.Context, l *link) {
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		l.write(func(bytes int64) { w.in <- fromLink{l, written{bytes}} })
+	})
+	w.in <- l
+	silence := deadAfter(l.welcome.Heartbeat)
+	for {
+		l.conn.SetReadDeadline(time.Now().Add(silence))
+		m, err := l.conn.ReadMessage()
+		if err != nil {
+			break
+		}
+		w.in <- fromLink{l, received{m}}
+	}
+	l.close()
+	w.in <- gone{l}
+	writer.Wait()
+}
+
+// deadAfter is how long a main node may say nothing before the connection is given up: it answers every heartbeat.
+func deadAfter(heartbeat float64) time.Duration {
+	return max(time.Duration(heartbeat*1.5*float64(time.Second)), time.Second)
+}
