@@ -8,8 +8,11 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -42,30 +45,65 @@ type DB struct {
 
 // Open opens the database in a file, makes it where there is none, and brings it to the newest version.
 // Errors are ErrInUse, ErrForeign, ErrNewer, ErrDamaged, and those of the file system.
-func Open(ctx context.Context, path string) (db *DB, err error) {
-	if _, n, _ := sqlite3.Version(); n < oldestSQLite {
-		return nil, fmt.Errorf("open database: SQLite %d is too old, %d is needed", n, oldestSQLite)
-	}
-	db = &DB{path: path}
-	defer func() {
-		if err != nil {
-			db.Close()
-			err = fmt.Errorf("open database %s: %w", path, classify(err))
-		}
-	}()
-	if db.lock, err = lockFile(filepath.Join(filepath.Dir(path), "main.lock")); err != nil {
-		return nil, err
-	}
-	if db.w, err = open(path, "rwc", 1); err != nil {
-		return nil, err
-	}
-	if err = db.prepare(ctx); err != nil {
-		return nil, err
-	}
-	if db.r, err = open(path, "ro", 4); err != nil {
-		return nil, err
+func Open(ctx context.Context, path string) (*DB, error) {
+	db := &DB{path: path}
+	if err := db.open(ctx); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("open database %s: %w", path, classify(err))
 	}
 	return db, nil
+}
+
+func (db *DB) open(ctx context.Context) (err error) {
+	if _, n, _ := sqlite3.Version(); n < oldestSQLite {
+		return fmt.Errorf("SQLite %d is too old, %d is needed", n, oldestSQLite)
+	}
+	if db.lock, err = lockFile(filepath.Join(filepath.Dir(db.path), "main.lock")); err != nil {
+		return err
+	}
+	if err = checkHeader(db.path); err != nil {
+		return err
+	}
+	if db.w, err = open(db.path, "rwc", 1); err != nil {
+		return err
+	}
+	if err = db.prepare(ctx); err != nil {
+		return err
+	}
+	db.r, err = open(db.path, "ro", 4)
+	return err
+}
+
+// checkHeader looks at a file before SQLite does, which would change what is not ours. The places are those of SQLite's file format:
+// the user version at 60, the application's id at 68, both big-endian.
+func checkHeader(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var header [72]byte
+	if n, err := io.ReadFull(f, header[:]); n == 0 && errors.Is(err, io.EOF) {
+		return nil // new, and nothing written yet
+	}
+	if string(header[:16]) != "SQLite format 3\x00" {
+		return ErrForeign
+	}
+	return checkVersion(int(binary.BigEndian.Uint32(header[68:])), int(binary.BigEndian.Uint32(header[60:])))
+}
+
+// checkVersion says whether a database with this mark and version is one that we can work with; both are 0 in a new one.
+func checkVersion(id, version int) error {
+	switch {
+	case id != applicationID && (id != 0 || version != 0):
+		return ErrForeign
+	case version > len(migrations):
+		return ErrNewer
+	}
+	return nil
 }
 
 // open opens a pool. Unknown settings are ignored by the driver without a word, so checkPragmas reads them back.
@@ -137,11 +175,8 @@ func (db *DB) migrate(ctx context.Context) error {
 	if err := db.w.QueryRowContext(ctx, "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version)").Scan(&id, &version); err != nil {
 		return err
 	}
-	switch {
-	case id != applicationID && (id != 0 || version != 0):
-		return ErrForeign
-	case version > len(migrations):
-		return ErrNewer
+	if err := checkVersion(id, version); err != nil {
+		return err
 	}
 	for ; version < len(migrations); version++ {
 		if err := db.step(ctx, version); err != nil {
