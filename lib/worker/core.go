@@ -164,7 +164,6 @@ func (c *core) welcome(w *wire.Welcome) {
 		}
 	}
 	c.flush()
-	c.results()
 }
 
 // held is what hello and heartbeats list.
@@ -290,14 +289,14 @@ func (c *core) printed(in *printed) {
 	}
 }
 
-// flush sends the output that waits, of every attempt.
+// flush sends the output that waits: that of running attempts, and that of ended ones with their results.
 func (c *core) flush() {
 	c.flushDue = time.Time{}
 	if !c.connected {
 		return
 	}
 	for _, a := range c.sorted() {
-		if a.sent < a.output.size && a.state != wire.HeldWaiting {
+		if a.state == wire.HeldRunning {
 			c.sendOutput(a)
 		}
 	}
