@@ -51,33 +51,39 @@ type Local struct {
 // ErrNoLocal says that there is no main node on this host, or none that this user may use.
 var ErrNoLocal = errors.New("no main node found on this host")
 
-// FindLocal reads what a main node left in its data directory: in dir, or where it is empty, in DataDir or the service's. What
-// may not be read is left empty. The error is ErrNoLocal and says where was looked.
-func FindLocal(dir string, env func(string) (string, bool)) (Local, error) {
-	dirs := []string{dir}
-	if dir == "" {
-		dirs = []string{DataDir(env), serviceDir}
+// LocalDirs lists where to look for a main node on this host: in the directory that is named or in $RC_DATA; else where a service
+// keeps its data, and where this user does.
+func LocalDirs(named string, env func(string) (string, bool)) []string {
+	if named == "" {
+		named, _ = env("RC_DATA")
 	}
+	if named != "" {
+		return []string{named}
+	}
+	return []string{serviceDir, filepath.Join(StateHome(env), "retire-cluster")}
+}
+
+// FindLocal finds a main node that runs on this host. The error is ErrNoLocal and says where was looked.
+func FindLocal(named string, env func(string) (string, bool)) (Local, error) {
+	dirs := LocalDirs(named, env)
 	for _, d := range dirs {
-		l, err := readLocal(d)
-		if err != nil {
-			return l, err
-		}
-		if l.Address != "" {
+		if l, err := ReadLocal(d); err == nil && l.Address != "" {
 			return l, nil
 		}
 	}
 	return Local{}, fmt.Errorf("%w (looked in %s)", ErrNoLocal, strings.Join(dirs, " and "))
 }
 
-func readLocal(dir string) (l Local, err error) {
+// ReadLocal reads what a main node left in a directory. What is not there is empty; the error is of a file that is there and cannot be
+// read, and what could be read comes along.
+func ReadLocal(dir string) (l Local, err error) {
 	l.Dir = dir
 	for name, into := range map[string]*string{FileAddress: &l.Address, FileFingerprint: &l.Fingerprint, FileToken: &l.Token} {
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
-			return l, fmt.Errorf("look for the main node on this host: %w", err)
+		b, e := os.ReadFile(filepath.Join(dir, name))
+		if e != nil && !errors.Is(e, fs.ErrNotExist) {
+			err = e
 		}
 		*into = strings.TrimSpace(string(b))
 	}
-	return l, nil
+	return l, err
 }

@@ -1,0 +1,88 @@
+package client
+
+import (
+	"context"
+	"iter"
+
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/device"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// nothing is the data of a request that has none.
+type nothing struct{}
+
+// Ping asks whether the main node is there and well.
+func (c *Client) Ping(ctx context.Context) error {
+	return c.ask(ctx, wire.TypePing, nothing{}, nil)
+}
+
+// Status is how the cluster stands.
+func (c *Client) Status(ctx context.Context) (cluster.Status, error) {
+	var s cluster.Status
+	err := c.ask(ctx, wire.TypeStatus, nothing{}, &s)
+	return s, err
+}
+
+// Metrics is how the main node itself is.
+func (c *Client) Metrics(ctx context.Context) (wire.Metrics, error) {
+	var m wire.Metrics
+	err := c.ask(ctx, wire.TypeMetrics, nothing{}, &m)
+	return m, err
+}
+
+// Devices lists all devices.
+func (c *Client) Devices(ctx context.Context) ([]device.Device, error) {
+	var l wire.DeviceList
+	err := c.ask(ctx, wire.TypeDevices, nothing{}, &l)
+	return l.Devices, err
+}
+
+// Device is a device, by its name or the beginning of it, and the tasks that it holds.
+// Errors: device.ErrNotFound.
+func (c *Client) Device(ctx context.Context, name string) (device.Device, []task.Task, error) {
+	var s wire.DeviceShown
+	err := c.ask(ctx, wire.TypeDevice, &wire.NameDevice{Device: name}, &s)
+	return s.Device, s.Tasks, err
+}
+
+// Task is a task with its attempts, by its id or the beginning of it.
+// Errors: task.ErrNotFound, task.ErrAmbiguous, task.ErrBadID.
+func (c *Client) Task(ctx context.Context, id string) (task.Task, error) {
+	var s wire.TaskShown
+	err := c.ask(ctx, wire.TypeTask, &wire.ShowTask{Task: id}, &s)
+	return s.Task, err
+}
+
+// pageSize is how many tasks are asked for at once.
+const pageSize = 500
+
+// Tasks lists the tasks that the filter selects, in the order of their submission or from the newest back, at most
+// limit of them; 0 is no limit. It asks for a page when the one before has been read. An error ends it.
+func (c *Client) Tasks(ctx context.Context, f wire.TaskFilter, newest bool, limit int) iter.Seq2[task.Task, error] {
+	return func(yield func(task.Task, error) bool) {
+		request := &wire.ListTasks{Filter: f, Newest: newest}
+		for left := limit; ; {
+			request.Limit = pageSize
+			if limit > 0 {
+				request.Limit = min(left, pageSize)
+			}
+			var page wire.TaskList
+			if err := c.ask(ctx, wire.TypeTasks, request, &page); err != nil {
+				yield(task.Task{}, err)
+				return
+			}
+			for _, t := range page.Tasks {
+				if !yield(t, nil) {
+					return
+				}
+			}
+			left -= len(page.Tasks)
+			if page.Next.IsZero() || limit > 0 && left <= 0 {
+				return
+			}
+			request.After = page.Next
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/retire-cluster/retire-cluster/lib/cli"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/text"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// Exit statuses of --wait beside the task's own, as those of timeout(1) and env(1).
+const (
+	exitTimedOut = 124
+	exitNotRun   = 125
+)
+
+// live prints what the only task prints, while it does, and ends as it did.
+func (w *waiter) live(ctx context.Context) error {
+	id := w.submitted.Tasks[0].String()
+	attempt := 0
+	for p, err := range w.c.Output(ctx, wire.FollowOutput{Task: id, Follow: true}) {
+		if err != nil {
+			return err
+		}
+		if attempt != 0 && p.Attempt != attempt {
+			fmt.Fprintf(w.print.streams[1], "rc-submit: %s: attempt %d begins anew\n", id, p.Attempt)
+		}
+		attempt = p.Attempt
+		if err := w.print.chunk(&p.Chunk); err != nil {
+			return err
+		}
+	}
+	if err := w.print.end(w.specs[0].Type); err != nil {
+		return err
+	}
+	var t task.Task
+	err := untilThere(ctx, func() (err error) {
+		t, err = w.c.Task(ctx, id)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return ended(&t)
+}
+
+// ended makes of the task's end that of the command. What the task says by its exit code needs no words.
+func ended(t *task.Task) error {
+	status, reason := exitStatus(t), t.Reason
+	if status == cli.OK {
+		return nil
+	}
+	if t.State == task.Failed && t.ExitCode != nil && (reason == "" || reason == fmt.Sprintf("exit status %d", *t.ExitCode)) {
+		return cli.Exit(status, nil)
+	}
+	did := map[task.State]string{task.Cancelled: "cancelled", task.TimedOut: "timed out"}[t.State]
+	if did == "" {
+		did = "failed"
+	}
+	if reason != "" && !strings.HasPrefix(reason, did) {
+		did += ": " + reason
+	} else if reason != "" {
+		did = reason
+	}
+	return cli.Exit(status, fmt.Errorf("%s: %s", t.ID, text.Sanitize(did)))
+}
+
+func exitStatus(t *task.Task) int {
+	switch {
+	case t.State == task.Completed:
+		return cli.OK
+	case t.State == task.TimedOut:
+		return exitTimedOut
+	case t.State != task.Failed || t.ExitCode == nil || *t.ExitCode == 0:
+		return exitNotRun
+	case *t.ExitCode < 0 || *t.ExitCode > 255: // of another system
+		return 255
+	}
+	return *t.ExitCode
+}
+
+// verdict is the end of several tasks.
+func (w *waiter) verdict() error {
+	if len(w.failed) == 0 {
+		return nil
+	}
+	const most = 10
+	var names []string
+	for i, id := range w.failed {
+		if i == most {
+			names = append(names, "…")
+			break
+		}
+		names = append(names, id.String())
+	}
+	return fmt.Errorf("%d of %s failed: %s", len(w.failed), count(len(w.specs), "task"), strings.Join(names, ", "))
+}

@@ -1,0 +1,73 @@
+package command
+
+import (
+	"io"
+
+	"github.com/retire-cluster/retire-cluster/lib/cli"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/text"
+)
+
+// printing prints what tasks printed: stdout to stdout, stderr to stderr; into a pipe byte by byte, on a terminal
+// made harmless.
+type printing struct {
+	streams [2]io.Writer            // of what prints to stdout and stderr
+	guards  [2]*text.TerminalWriter // of the streams that are terminals
+	last    byte                    // of what the task under way has printed on stdout; 0: nothing
+	midLine bool                    // what a terminal shows last does not end with a newline
+}
+
+func newPrinting(std cli.Std) *printing {
+	p := &printing{streams: [2]io.Writer{std.Out, std.Err}}
+	if _, ok := std.Terminal(); ok {
+		p.guard(0)
+	}
+	if std.ErrTerminal() {
+		p.guard(1)
+	}
+	return p
+}
+
+func (p *printing) guard(i int) {
+	p.guards[i] = text.NewTerminalWriter(p.streams[i])
+	p.streams[i] = p.guards[i]
+}
+
+// chunk prints a piece.
+func (p *printing) chunk(c *task.Chunk) error {
+	if len(c.Data) == 0 {
+		return nil
+	}
+	i, last := 0, c.Data[len(c.Data)-1]
+	if c.Stream == task.Stderr {
+		i = 1
+	} else {
+		p.last = last
+	}
+	if p.guards[i] != nil {
+		p.midLine = last != '\n'
+	}
+	_, err := p.streams[i].Write(c.Data)
+	return err
+}
+
+// end is to be called after each task. A value gets the newline that is not part of it.
+func (p *printing) end(taskType string) error {
+	last := p.last
+	p.last = 0
+	if task.IsValue(taskType) && last != 0 && last != '\n' {
+		if _, err := p.streams[0].Write([]byte{'\n'}); err != nil {
+			return err
+		}
+		p.midLine = false
+	}
+	for _, g := range p.guards {
+		if g == nil {
+			continue
+		}
+		if err := g.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cli"
+)
+
+// progress is a line on a terminal that says how far tasks have come. It is drawn a moment after it changed, so that
+// many changes cost one line, and taken away before anything else is printed.
+type progress struct {
+	w io.Writer // nil: nobody looks
+
+	mu      sync.Mutex
+	line    string
+	drawn   bool
+	pending *time.Timer
+	hidden  bool // while the cursor does not stand at the beginning of a line
+}
+
+const drawAfter = 100 * time.Millisecond
+
+func newProgress(std cli.Std) *progress {
+	p := &progress{}
+	if std.ErrTerminal() {
+		p.w = std.Err
+	}
+	return p
+}
+
+func (p *progress) watched() bool { return p.w != nil }
+
+// set says how things stand.
+func (p *progress) set(done, all, failed, running int) {
+	if p.w == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.line = fmt.Sprintf("%d/%d done, %d failed, %d running", done, all, failed, running)
+	if p.pending == nil {
+		p.pending = time.AfterFunc(drawAfter, p.draw)
+	}
+}
+
+func (p *progress) draw() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pending == nil {
+		return
+	}
+	p.pending = nil
+	if !p.hidden {
+		fmt.Fprintf(p.w, "\r\x1b[K%s", p.line)
+		p.drawn = true
+	}
+}
+
+// clear takes the line away until the next set. hidden keeps it away.
+func (p *progress) clear(hidden bool) {
+	if p.w == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pending != nil {
+		p.pending.Stop()
+		p.pending = nil
+	}
+	p.hidden = hidden
+	if p.drawn {
+		io.WriteString(p.w, "\r\x1b[K")
+		p.drawn = false
+	}
+}

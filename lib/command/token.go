@@ -1,0 +1,78 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cli"
+	"github.com/retire-cluster/retire-cluster/lib/client"
+	"github.com/retire-cluster/retire-cluster/lib/text"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+type ctlToken struct {
+	Make   tokenMake   `cmd:"" help:"Make a token."`
+	List   tokenList   `cmd:"" help:"List the tokens."`
+	Revoke tokenRevoke `cmd:"" help:"End a token."`
+}
+
+type tokenMake struct {
+	Role    string       `arg:"" enum:"read,submit,admin" help:"What it may do: read, submit or admin."`
+	Name    string       `help:"Whose it is, for people."`
+	Expires cli.Duration `default:"0s" help:"How long it is good; 0 for ever."`
+}
+
+// Run makes a token and prints it.
+func (t *tokenMake) Run(ctx context.Context, ctl *Ctl, std cli.Std, env cli.Env) error {
+	role, err := wire.ParseClientRole(t.Role)
+	if err != nil {
+		return cli.Exit(cli.Usage, err)
+	}
+	return ctl.with(env, func(c *client.Client) error {
+		made, err := c.MakeToken(ctx, wire.MakeToken{Role: role, Name: t.Name, Expires: seconds(t.Expires)})
+		if err != nil {
+			return err
+		}
+		if std.ErrTerminal() {
+			fmt.Fprintf(std.Err, "elsewhere: save it as FILE, and --token-file FILE --pin %s --main HOST:PORT\n", made.Fingerprint)
+		}
+		_, err = fmt.Fprintln(std.Out, made.Token)
+		return err
+	})
+}
+
+// seconds rounds up: what was asked for is never nothing, which would be for ever.
+func seconds(d cli.Duration) int64 {
+	return int64((time.Duration(d) + time.Second - 1) / time.Second)
+}
+
+type tokenList struct{ Output }
+
+// Run lists the tokens.
+func (t *tokenList) Run(ctx context.Context, ctl *Ctl, std cli.Std, env cli.Env) error {
+	return ctl.with(env, func(c *client.Client) error {
+		list, err := c.Tokens(ctx)
+		if err != nil {
+			return err
+		}
+		tokens := make([]text.Token, len(list))
+		for i, l := range list {
+			tokens[i] = text.Token{ID: l.ID, Role: string(l.Role), Name: l.Name, Created: l.Created, Expires: l.Expires}
+		}
+		p := t.printer(std.Out, std, env)
+		if err := p.Tokens(tokens); err != nil {
+			return err
+		}
+		return p.Flush()
+	})
+}
+
+type tokenRevoke struct {
+	ID string `arg:"" help:"Id of the token, as rc-ctl token list has it."`
+}
+
+// Run revokes a token.
+func (t *tokenRevoke) Run(ctx context.Context, ctl *Ctl, env cli.Env) error {
+	return ctl.with(env, func(c *client.Client) error { return c.RevokeToken(ctx, t.ID) })
+}
