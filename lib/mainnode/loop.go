@@ -3,6 +3,7 @@ package mainnode
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
@@ -84,6 +85,7 @@ func (l *loop) round(inputs []*input, now time.Time, last bool) error {
 	// Events are readable before the answers leave, so that who follows from an answer's number misses none.
 	l.events.add(c.events, c.lastEvent)
 	l.act(c.effects)
+	l.log(c.events)
 	l.wakes.wake(c.touched)
 	for _, in := range inputs {
 		if in.done != nil {
@@ -106,6 +108,49 @@ func (l *loop) commit() error {
 	c.counts.batches++
 	c.counts.commits += time.Since(start)
 	return nil
+}
+
+// log tells the daemon's log what happened: what concerns single tasks only to those who look closely, since there are many.
+func (l *loop) log(events []cluster.Event) {
+	c := l.core
+	for i := range events {
+		e := &events[i]
+		level := slog.LevelDebug
+		if e.Task == 0 {
+			level = map[cluster.Level]slog.Level{cluster.Warning: slog.LevelWarn, cluster.Error: slog.LevelError}[e.Level()]
+		}
+		if c.log.Enabled(c.ctx, level) {
+			c.log.LogAttrs(c.ctx, level, string(e.Kind), eventAttrs(e)...)
+		}
+	}
+}
+
+func eventAttrs(e *cluster.Event) []slog.Attr {
+	attrs := []slog.Attr{slog.Int64("event", e.Seq)}
+	text := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(key, value))
+		}
+	}
+	text("device", e.Device)
+	if e.Job != 0 {
+		text("job", e.Job.String())
+	}
+	if e.Task != 0 {
+		text("task", e.Task.String())
+		attrs = append(attrs, slog.Int("attempt", e.Attempt))
+	}
+	if e.State != 0 {
+		text("state", e.State.String())
+	}
+	if e.ExitCode != nil {
+		attrs = append(attrs, slog.Int("exit_code", *e.ExitCode))
+	}
+	if e.Count > 0 {
+		attrs = append(attrs, slog.Int("count", e.Count))
+	}
+	text("reason", e.Reason)
+	return attrs
 }
 
 const pruneEvery = 10 * time.Second

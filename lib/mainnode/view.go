@@ -6,6 +6,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
@@ -28,7 +29,7 @@ func (c *core) allDevices() []device.Device {
 // status is the overview.
 func (c *core) status() cluster.Status {
 	c.counts.newDay(c.now)
-	s := cluster.Status{MainNode: c.set.Name, Version: c.self, Started: c.started.UTC(), Uptime: int64(c.now.Sub(c.started).Seconds()),
+	s := cluster.Status{MainNode: c.set.Name, Version: strings.TrimPrefix(c.self, "rc-mained "), Started: c.started.UTC(), Uptime: int64(c.now.Sub(c.started).Seconds()),
 		Devices: map[device.Status]int{}, Tasks: map[string]int64{}, CompletedToday: c.counts.today, LastEvent: c.lastEvent}
 	for _, state := range task.States() {
 		s.Tasks[state.String()] = c.counts.byState[state]
