@@ -13,7 +13,7 @@ import (
 )
 
 // assign gives the tasks that wait to the devices that are free, the roomiest first, one a turn, so that load spreads.
-func (c *core) assign() {
+func (c *Core) assign() {
 	if !c.pending {
 		return
 	}
@@ -35,7 +35,7 @@ func roomiest(a, b *machine) int {
 }
 
 // give leases the next task to a device; false: nothing that waits fits it.
-func (c *core) give(d *machine) bool {
+func (c *Core) give(d *machine) bool {
 	id, ok := c.queue.Next(d.sched, c.elsewhere)
 	if !ok {
 		return false
@@ -65,7 +65,7 @@ func (c *core) give(d *machine) bool {
 }
 
 // elsewhere says whether a device other than the avoided one could take the task now.
-func (c *core) elsewhere(it scheduler.Item) bool {
+func (c *Core) elsewhere(it scheduler.Item) bool {
 	for d := range c.ready {
 		if d.row.ID != it.Avoid && scheduler.WhyNot(it.Type, &it.Needs, d.row.ID, &d.row.Profile) == "" {
 			return true
@@ -75,7 +75,7 @@ func (c *core) elsewhere(it scheduler.Item) bool {
 }
 
 // spec is the task as it is sent to a worker.
-func (c *core) spec(t *openTask) (task.Spec, error) {
+func (c *Core) spec(t *openTask) (task.Spec, error) {
 	s := task.Spec{Type: t.taskType, Priority: t.priority, Requirements: *t.needs}
 	if b, ok := c.bodies.take(t.row.ID); ok {
 		s.Payload, s.Timeout = b.payload, b.timeout
@@ -91,7 +91,7 @@ func (c *core) spec(t *openTask) (task.Spec, error) {
 }
 
 // current is the open task whose newest attempt l is, held by the session's device; nil: it is not.
-func (c *core) current(s *session, l task.Lease) *openTask {
+func (c *Core) current(s *session, l task.Lease) *openTask {
 	t := c.tasks[l.Task]
 	if t == nil || t.device != s.device || t.lease() != l {
 		return nil
@@ -100,7 +100,7 @@ func (c *core) current(s *session, l task.Lease) *openTask {
 }
 
 // accept notes that an attempt runs.
-func (c *core) accept(s *session, l task.Lease) {
+func (c *Core) accept(s *session, l task.Lease) {
 	t := c.current(s, l)
 	if t == nil || t.row.State != task.Assigned {
 		return
@@ -108,7 +108,7 @@ func (c *core) accept(s *session, l task.Lease) {
 	c.start(t)
 }
 
-func (c *core) start(t *openTask) {
+func (c *Core) start(t *openTask) {
 	now := c.now
 	t.last.Outcome, t.last.Started = task.AttemptRunning, &now
 	if t.row.Started.IsZero() {
@@ -120,14 +120,14 @@ func (c *core) start(t *openTask) {
 	c.event(cluster.Event{Kind: cluster.TaskStarted, Task: t.row.ID, Job: t.job, Attempt: t.last.Number, Device: t.last.Device})
 }
 
-func (c *core) progress(s *session, p *wire.Progress) {
+func (c *Core) progress(s *session, p *wire.Progress) {
 	if t := c.current(s, p.Lease); t != nil && len(p.Text) <= 200 {
 		t.progress = p.Text
 	}
 }
 
 // output takes a piece of what an attempt printed, if it is the next.
-func (c *core) output(s *session, o *wire.Output) error {
+func (c *Core) output(s *session, o *wire.Output) error {
 	chunk, err := o.Chunk()
 	if err != nil {
 		return err
@@ -139,7 +139,7 @@ func (c *core) output(s *session, o *wire.Output) error {
 }
 
 // keep stores the part of a chunk that is new, unless that would leave a gap.
-func (c *core) keep(t *openTask, chunk task.Chunk) {
+func (c *Core) keep(t *openTask, chunk task.Chunk) {
 	have := t.last.Output
 	if chunk.Position > have || chunk.End() <= have {
 		return
@@ -155,7 +155,7 @@ func (c *core) keep(t *openTask, chunk task.Chunk) {
 }
 
 // result judges an attempt's result. Only the newest attempt's counts, and only once.
-func (c *core) result(s *session, r *wire.Result) (any, error) {
+func (c *Core) result(s *session, r *wire.Result) (any, error) {
 	t := c.tasks[r.Task]
 	if t == nil || !t.lastIs(r.Lease, s.device.row.ID) {
 		v, err := c.judgeLate(s, t, r.Lease)
@@ -177,7 +177,7 @@ func (c *core) result(s *session, r *wire.Result) (any, error) {
 }
 
 // judgeLate judges a result that is not that of an open task's newest attempt.
-func (c *core) judgeLate(s *session, t *openTask, l task.Lease) (wire.Verdict, error) {
+func (c *Core) judgeLate(s *session, t *openTask, l task.Lease) (wire.Verdict, error) {
 	var a *store.Attempt
 	if t != nil && t.last != nil && t.lease() == l {
 		a = t.last
@@ -204,7 +204,7 @@ func (c *core) judgeLate(s *session, t *openTask, l task.Lease) (wire.Verdict, e
 }
 
 // record takes a result that counts.
-func (c *core) record(t *openTask, r task.Result) {
+func (c *Core) record(t *openTask, r task.Result) {
 	if t.row.State == task.Assigned || t.row.State == task.Queued {
 		c.unqueue(t)
 		c.start(t)
@@ -232,7 +232,7 @@ func (c *core) record(t *openTask, r task.Result) {
 }
 
 // tally counts what a device has done.
-func (c *core) tally(d *machine, state task.State) {
+func (c *Core) tally(d *machine, state task.State) {
 	if d == nil {
 		return
 	}
@@ -251,7 +251,7 @@ func backoff(n int) time.Duration {
 }
 
 // release takes an attempt back that a worker cannot take, or gives up because it is stopped.
-func (c *core) release(s *session, r *wire.Release) {
+func (c *Core) release(s *session, r *wire.Release) {
 	if t := c.current(s, r.Lease); t != nil {
 		reason := "given back by its device"
 		if r.Reason != "" {
@@ -262,7 +262,7 @@ func (c *core) release(s *session, r *wire.Release) {
 }
 
 // cancel ends a task. That is decided as soon as it is committed; its device, if it has one, ends the attempt when it hears of it.
-func (c *core) cancel(id task.ID) bool {
+func (c *Core) cancel(id task.ID) bool {
 	t := c.tasks[id]
 	if t == nil {
 		return false
@@ -278,7 +278,7 @@ func (c *core) cancel(id task.ID) bool {
 }
 
 // retry queues a task again that failed, timed out or was cancelled.
-func (c *core) retry(id task.ID) bool {
+func (c *Core) retry(id task.ID) bool {
 	if c.tasks[id] != nil {
 		return false
 	}

@@ -12,24 +12,24 @@ import (
 )
 
 // hello begins a session: a worker's where a certificate was shown, else a client's.
-func (c *core) hello(in *input, h *wire.Hello) error {
+func (c *Core) hello(in *Input, h *wire.Hello) error {
 	version, err := wire.Spoken.Common(h.Protocol)
 	if err != nil {
 		return err
 	}
-	if c.sessions[in.session] != nil {
+	if c.sessions[in.Session] != nil {
 		return wire.Errorf(wire.ErrConflict, "hello: said already")
 	}
-	if h.Token == "" && in.fingerprint != "" {
+	if h.Token == "" && in.Fingerprint != "" {
 		return c.helloWorker(in, version, h)
 	}
 	t, err := c.token(h.Token)
 	if err != nil {
 		return err
 	}
-	s := &session{id: in.session, role: wire.Role(t.Role), principal: t.ID}
+	s := &session{id: in.Session, role: wire.Role(t.Role), principal: t.ID}
 	c.sessions[s.id] = s
-	c.effects = append(c.effects, effect{session: s.id, role: s.role, message: wire.Message{Type: wire.TypeWelcome, ReplyTo: in.message.ID, Body: wire.Welcome{
+	c.effects = append(c.effects, Effect{Session: s.id, Role: s.role, Message: wire.Message{Type: wire.TypeWelcome, ReplyTo: in.Message.ID, Body: wire.Welcome{
 		Protocol: version, Software: c.self, MainNode: c.set.Name, Role: s.role}}})
 	return nil
 }
@@ -40,7 +40,7 @@ type knownToken struct{ store.Token }
 func (t knownToken) May(need wire.Role) bool { return wire.Role(t.Role).May(need) }
 
 // token finds whose token it is. All that can be wrong has one answer.
-func (c *core) token(text string) (knownToken, error) {
+func (c *Core) token(text string) (knownToken, error) {
 	t, err := wire.ParseToken(text)
 	if err != nil {
 		return knownToken{}, err
@@ -52,7 +52,7 @@ func (c *core) token(text string) (knownToken, error) {
 	return knownToken{stored}, nil
 }
 
-func (c *core) makeToken(m *wire.MakeToken) (any, error) {
+func (c *Core) makeToken(m *wire.MakeToken) (any, error) {
 	role, err := wire.ParseClientRole(string(m.Role))
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (c *core) makeToken(m *wire.MakeToken) (any, error) {
 	return wire.TokenMade{ID: t.ID, Token: t.String(), Fingerprint: c.fingerprint}, nil
 }
 
-func (c *core) keepToken(t wire.Token, name string, expires int64) {
+func (c *Core) keepToken(t wire.Token, name string, expires int64) {
 	stored := store.Token{ID: t.ID, Role: string(t.Role), Name: name, Hash: t.Hash(), Created: c.now}
 	if expires > 0 {
 		stored.Expires = c.now.Add(time.Duration(expires) * time.Second)
@@ -78,7 +78,7 @@ func (c *core) keepToken(t wire.Token, name string, expires int64) {
 	c.batch.Token(stored)
 }
 
-func (c *core) listTokens() wire.TokenList {
+func (c *Core) listTokens() wire.TokenList {
 	l := wire.TokenList{Tokens: []wire.TokenInfo{}}
 	for _, id := range slices.Sorted(maps.Keys(c.tokens)) {
 		t := c.tokens[id]
@@ -92,7 +92,7 @@ func (c *core) listTokens() wire.TokenList {
 }
 
 // revokeToken ends a token and the sessions that came with it.
-func (c *core) revokeToken(m *wire.RevokeToken) error {
+func (c *Core) revokeToken(m *wire.RevokeToken) error {
 	if _, ok := c.tokens[m.ID]; !ok {
 		return wire.Errorf(wire.ErrConflict, "revoke: no token has the id %.20q; rc-ctl token list shows them", m.ID)
 	}
@@ -102,7 +102,7 @@ func (c *core) revokeToken(m *wire.RevokeToken) error {
 	for _, s := range c.sessions {
 		if s.device == nil && s.principal == m.ID {
 			delete(c.sessions, s.id)
-			c.effects = append(c.effects, effect{session: s.id, close: true})
+			c.effects = append(c.effects, Effect{Session: s.id, Close: true})
 		}
 	}
 	return nil
@@ -110,7 +110,7 @@ func (c *core) revokeToken(m *wire.RevokeToken) error {
 
 const day = 24 * 60 * 60 // seconds
 
-func (c *core) invite(m *wire.Invite) (any, error) {
+func (c *Core) invite(m *wire.Invite) (any, error) {
 	addresses := m.Addresses
 	if len(addresses) == 0 {
 		addresses = c.addresses

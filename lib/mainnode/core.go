@@ -67,8 +67,8 @@ const (
 	attemptLimit = 200 // attempts of any kind
 )
 
-// core is the state of the cluster, and the only one who changes it. Only the loop's goroutine calls it.
-type core struct {
+// Core is the state of the cluster, and the only one who changes it. It is not safe for many goroutines.
+type Core struct {
 	set   Settings
 	db    *store.DB
 	ctx   context.Context // of the process, for reading the store
@@ -100,7 +100,7 @@ type core struct {
 	// Of the round:
 	now     time.Time
 	batch   *store.Batch
-	effects []effect
+	effects []Effect
 	events  []cluster.Event
 	touched []task.ID // tasks whose output or state changed
 }
@@ -114,40 +114,65 @@ type session struct {
 	assigns   int64    // number of the last assignment
 }
 
-// effect is something to be done after the commit.
-type effect struct {
-	session int64
-	message wire.Message
-	role    wire.Role // with welcome: what the session may do from now on
-	close   bool
+// Effect is something to be done after the commit.
+type Effect struct {
+	Session int64
+	Message wire.Message // to be said, if it has a type
+	Role    wire.Role    // with welcome: what the session may do from now on
+	Close   bool         // end the session after that
 }
 
-// input is something that happened to the core from outside.
-type input struct {
-	session     int64
-	fingerprint string        // with hello and join: of the other side's certificate
-	address     string        // with hello and join: of the other side
-	message     wire.Message  // without its data
-	body        any           // the message's data, decoded and validated; nil: the session ended
-	query       func(*core)   // instead of all of that: a look at the state
-	done        chan struct{} // closed after the commit; may be nil
+// Input is something that happened to the core from outside.
+type Input struct {
+	Session     int64
+	Fingerprint string       // with hello and join: of the other side's certificate
+	Address     string       // with hello and join: of the other side
+	Message     wire.Message // without its data
+	Body        any          // the message's data as Decode gave it; nil: the session ended
+
+	query func(*Core)   // instead of all of that: a look at the state
+	done  chan struct{} // closed after the commit; may be nil
+}
+
+// Round is what the core has decided: rows to commit and, only after that, what to do.
+type Round struct {
+	Batch   *store.Batch
+	Effects []Effect
+	Events  []cluster.Event
+	Touched []task.ID // tasks whose output or state changed
+}
+
+// Decide takes inputs in their order, then looks at what time has brought and what can be assigned.
+func (c *Core) Decide(now time.Time, inputs []*Input) Round {
+	c.begin(now)
+	for _, in := range inputs {
+		c.step(in)
+	}
+	c.timeouts()
+	c.assign()
+	return c.decided()
+}
+
+// decided ends a round.
+func (c *Core) decided() Round {
+	return Round{c.batch, c.effects, c.events, c.touched}
 }
 
 // begin starts a round.
-func (c *core) begin(now time.Time) {
+func (c *Core) begin(now time.Time) {
 	c.now = now
 	c.batch = c.db.NewBatch()
 	c.effects, c.events, c.touched = nil, nil, nil
 }
 
 // step takes one input.
-func (c *core) step(in *input) {
+func (c *Core) step(in *Input) {
 	if in.query != nil {
 		in.query(c)
 		return
 	}
-	s := c.sessions[in.session]
-	if in.body == nil {
+	s := c.sessions[in.Session]
+	if in.Body == nil {
 		c.closed(s)
 		return
 	}
@@ -158,8 +183,8 @@ func (c *core) step(in *input) {
 	switch {
 	case err != nil:
 		c.refuse(in, err)
-	case reply != nil && in.message.ID != "":
-		c.say(in.session, wire.Message{Type: wire.TypeAck, ReplyTo: in.message.ID, Body: reply})
+	case reply != nil && in.Message.ID != "":
+		c.say(in.Session, wire.Message{Type: wire.TypeAck, ReplyTo: in.Message.ID, Body: reply})
 	}
 }
 
@@ -167,23 +192,23 @@ func (c *core) step(in *input) {
 type none struct{}
 
 // dispatch is the table from message to function. A nil reply means that the function has answered itself or that none is due.
-func (c *core) dispatch(s *session, in *input) (reply any, err error) {
-	switch body := in.body.(type) {
+func (c *Core) dispatch(s *session, in *Input) (reply any, err error) {
+	switch body := in.Body.(type) {
 	case *wire.Hello:
 		return nil, c.hello(in, body)
 	case *wire.Join:
 		return c.join(in, body)
 	}
 	if s == nil {
-		return nil, wire.Errorf(wire.ErrAuth, "%s before hello", in.message.Type)
+		return nil, wire.Errorf(wire.ErrAuth, "%s before hello", in.Message.Type)
 	}
 	if s.device != nil {
-		return c.fromWorker(s, in.body)
+		return c.fromWorker(s, in.Body)
 	}
-	return c.fromClient(s, in.body)
+	return c.fromClient(s, in.Body)
 }
 
-func (c *core) fromWorker(s *session, body any) (any, error) {
+func (c *Core) fromWorker(s *session, body any) (any, error) {
 	switch body := body.(type) {
 	case *device.Profile:
 		return none{}, c.register(s, body)
@@ -209,7 +234,7 @@ func (c *core) fromWorker(s *session, body any) (any, error) {
 	return nil, wire.Errorf(wire.ErrForbidden, "a worker may not ask for that")
 }
 
-func (c *core) fromClient(s *session, body any) (any, error) {
+func (c *Core) fromClient(s *session, body any) (any, error) {
 	need := wire.RoleAdmin
 	if _, ok := body.(*wire.Submit); ok {
 		need = wire.RoleSubmit
@@ -244,26 +269,26 @@ type (
 	}
 )
 
-func (c *core) say(to int64, m wire.Message) {
-	c.effects = append(c.effects, effect{session: to, message: m})
+func (c *Core) say(to int64, m wire.Message) {
+	c.effects = append(c.effects, Effect{Session: to, Message: m})
 }
 
 // refuse answers with an error; a stranger who is refused is not listened to any longer.
-func (c *core) refuse(in *input, err error) {
+func (c *Core) refuse(in *Input, err error) {
 	e := wire.NewError(err)
 	level := slog.LevelDebug
 	if e.Code == "E_INTERNAL" {
 		level = slog.LevelError
 	}
-	c.log.Log(c.ctx, level, "refused", "message", in.message.Type, "session", in.session, "err", err)
-	c.say(in.session, wire.Message{Type: wire.TypeError, ReplyTo: in.message.ID, Body: e})
-	if c.sessions[in.session] == nil {
-		c.effects = append(c.effects, effect{session: in.session, close: true})
+	c.log.Log(c.ctx, level, "refused", "message", in.Message.Type, "session", in.Session, "err", err)
+	c.say(in.Session, wire.Message{Type: wire.TypeError, ReplyTo: in.Message.ID, Body: e})
+	if c.sessions[in.Session] == nil {
+		c.effects = append(c.effects, Effect{Session: in.Session, Close: true})
 	}
 }
 
 // closed forgets a session. Its device is not lost: it may come back as long as its lease lasts.
-func (c *core) closed(s *session) {
+func (c *Core) closed(s *session) {
 	if s == nil {
 		return
 	}
@@ -275,15 +300,9 @@ func (c *core) closed(s *session) {
 }
 
 // event notes that something happened.
-func (c *core) event(e cluster.Event) {
+func (c *Core) event(e cluster.Event) {
 	c.lastEvent++
 	e.Seq, e.Time = c.lastEvent, c.now.UTC()
 	c.batch.Event(e)
 	c.events = append(c.events, e)
-}
-
-// end is the last of a round: what time has brought, and what can be assigned now.
-func (c *core) end() {
-	c.timeouts()
-	c.assign()
 }

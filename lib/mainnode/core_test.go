@@ -24,7 +24,7 @@ type rig struct {
 	t    *testing.T
 	path string
 	db   *store.DB
-	c    *core
+	c    *Core
 	now  time.Time
 	last int64                    // session
 	said map[int64][]wire.Message // to each session, not yet looked at
@@ -48,12 +48,11 @@ func (r *rig) start() {
 	if r.db, err = store.Open(context.Background(), r.path); err != nil {
 		r.t.Fatal(err)
 	}
-	if r.c, err = newCore(context.Background(), Defaults(), r.db, slog.New(slog.DiscardHandler), r.now); err != nil {
+	if r.c, err = NewCore(context.Background(), Defaults(), r.db, slog.New(slog.DiscardHandler), r.now); err != nil {
 		r.t.Fatal(err)
 	}
 	r.said, r.shut = map[int64][]wire.Message{}, map[int64]bool{}
-	r.c.begin(r.now)
-	r.c.begun()
+	r.c.Start(r.now)
 	r.commit()
 }
 
@@ -63,23 +62,19 @@ func (r *rig) commit() {
 		r.t.Fatal(err)
 	}
 	for _, e := range r.c.effects {
-		if e.message.Type != "" {
-			r.said[e.session] = append(r.said[e.session], e.message)
+		if e.Message.Type != "" {
+			r.said[e.Session] = append(r.said[e.Session], e.Message)
 		}
-		if e.close {
-			r.shut[e.session] = true
+		if e.Close {
+			r.shut[e.Session] = true
 		}
 	}
 }
 
 // round is one round of the loop with these inputs.
-func (r *rig) round(inputs ...*input) {
+func (r *rig) round(inputs ...*Input) {
 	r.t.Helper()
-	r.c.begin(r.now)
-	for _, in := range inputs {
-		r.c.step(in)
-	}
-	r.c.end()
+	r.c.Decide(r.now, inputs)
 	r.commit()
 }
 
@@ -94,7 +89,7 @@ func (r *rig) pass(d time.Duration) {
 // ask sends a message with an answer, and returns the answer's body.
 func (r *rig) ask(session int64, body any) any {
 	r.t.Helper()
-	r.round(&input{session: session, message: wire.Message{Type: "x", ID: "q"}, body: body})
+	r.round(&Input{Session: session, Message: wire.Message{Type: "x", ID: "q"}, Body: body})
 	for i, m := range r.said[session] {
 		if m.ReplyTo == "q" {
 			r.said[session] = slices.Delete(r.said[session], i, i+1)
@@ -107,7 +102,7 @@ func (r *rig) ask(session int64, body any) any {
 
 func (r *rig) tell(session int64, body any) {
 	r.t.Helper()
-	r.round(&input{session: session, message: wire.Message{Type: "x"}, body: body})
+	r.round(&Input{Session: session, Message: wire.Message{Type: "x"}, Body: body})
 }
 
 func (r *rig) client(role wire.Role) int64 {
@@ -148,7 +143,7 @@ func (r *rig) device(name string, slots int) *peer {
 
 func (r *rig) join(session int64, j *wire.Join) any {
 	r.t.Helper()
-	r.round(&input{session: session, fingerprint: "key of " + j.Name, message: wire.Message{Type: "join", ID: "q"}, body: j})
+	r.round(&Input{Session: session, Fingerprint: "key of " + j.Name, Message: wire.Message{Type: "join", ID: "q"}, Body: j})
 	ms := r.said[session]
 	return ms[len(ms)-1].Body
 }
@@ -159,14 +154,14 @@ func (p *peer) hello(held ...wire.Held) any {
 	p.r.last++
 	p.session = p.r.last
 	p.number++
-	p.r.round(&input{session: p.session, fingerprint: "key of " + p.name, address: "192.0.2.7", message: wire.Message{Type: "hello", ID: "q"},
-		body: &wire.Hello{Protocol: wire.Spoken, BootCount: p.boot, Session: p.number, Held: held}})
+	p.r.round(&Input{Session: p.session, Fingerprint: "key of " + p.name, Address: "192.0.2.7", Message: wire.Message{Type: "hello", ID: "q"},
+		Body: &wire.Hello{Protocol: wire.Spoken, BootCount: p.boot, Session: p.number, Held: held}})
 	ms := p.r.said[p.session]
 	p.r.said[p.session] = ms[1:]
 	return ms[0].Body
 }
 
-func (p *peer) lose() { p.r.round(&input{session: p.session}) }
+func (p *peer) lose() { p.r.round(&Input{Session: p.session}) }
 
 // assigned is what the device was given since one last looked.
 func (p *peer) assigned() (got []wire.Assign) {
@@ -494,7 +489,7 @@ func TestCancel(t *testing.T) {
 	admin, pi := r.client(wire.RoleAdmin), r.device("pi", 1)
 	ids := r.submit(admin, 2)
 	l := pi.one()
-	r.round(&input{query: func(c *core) {
+	r.round(&Input{query: func(c *Core) {
 		if !c.cancel(ids[0]) || !c.cancel(ids[1]) || c.cancel(ids[1]) || c.cancel(77) {
 			t.Error("cancel said the wrong thing")
 		}
@@ -513,7 +508,7 @@ func TestCancel(t *testing.T) {
 	if v := pi.result(l, task.AttemptCompleted, ""); v != wire.Stale {
 		t.Errorf("a result after the cancel: %s", v)
 	}
-	r.round(&input{query: func(c *core) {
+	r.round(&Input{query: func(c *Core) {
 		if !c.retry(ids[0]) || c.retry(ids[0]) {
 			t.Error("retry said the wrong thing")
 		}
@@ -528,7 +523,7 @@ func TestRetryAndItsEndInOneRound(t *testing.T) {
 	r := newRig(t)
 	admin := r.client(wire.RoleAdmin)
 	id := r.submit(admin, 1)[0]
-	r.round(&input{query: func(c *core) { c.cancel(id); c.retry(id); c.cancel(id); c.retry(id) }})
+	r.round(&Input{query: func(c *Core) { c.cancel(id); c.retry(id); c.cancel(id); c.retry(id) }})
 	r.want(id, task.Queued, 0)
 	if n := r.c.counts.byState[task.Queued]; n != 1 {
 		t.Errorf("%d queued", n)
@@ -592,7 +587,7 @@ func TestKeys(t *testing.T) {
 	}
 	// Twice in one round, as when an answer was lost and both copies wait.
 	twice := &wire.Submit{Key: "k2", Tasks: echo("z")}
-	r.round(&input{session: admin, message: wire.Message{ID: "1"}, body: twice}, &input{session: admin, message: wire.Message{ID: "2"}, body: twice})
+	r.round(&Input{Session: admin, Message: wire.Message{ID: "1"}, Body: twice}, &Input{Session: admin, Message: wire.Message{ID: "2"}, Body: twice})
 	ms := r.said[admin]
 	if a, b := ms[len(ms)-2].Body.(wire.Submitted), ms[len(ms)-1].Body.(wire.Submitted); a.Tasks[0] != b.Tasks[0] || b.Duplicates != 1 {
 		t.Errorf("%+v %+v", a, b)
@@ -704,7 +699,7 @@ func TestCountsAndEvents(t *testing.T) {
 	for i, a := range pi.assigned() {
 		pi.result(a.Task.Lease, []task.Outcome{task.AttemptCompleted, task.AttemptFailed, task.AttemptTimedOut}[i], "output")
 	}
-	r.round(&input{query: func(c *core) { c.cancel(ids[9]); c.retry(ids[1]) }})
+	r.round(&Input{query: func(c *Core) { c.cancel(ids[9]); c.retry(ids[1]) }})
 	byState, today, output, err := r.db.Counts(context.Background(), r.now.Truncate(24*time.Hour))
 	if err != nil {
 		t.Fatal(err)

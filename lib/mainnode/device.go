@@ -59,18 +59,18 @@ func (d *machine) status() (device.Status, string) {
 }
 
 // join enrols a device under its key.
-func (c *core) join(in *input, j *wire.Join) (any, error) {
+func (c *Core) join(in *Input, j *wire.Join) (any, error) {
 	if _, err := wire.Spoken.Common(j.Protocol); err != nil {
 		return nil, err
 	}
-	if in.fingerprint == "" {
+	if in.Fingerprint == "" {
 		return nil, wire.Errorf(wire.ErrAuth, "join: show a certificate of your own")
 	}
-	invite, err := c.mayJoin(in.fingerprint, j)
+	invite, err := c.mayJoin(in.Fingerprint, j)
 	if err != nil {
 		return nil, err
 	}
-	if d := c.byKey[in.fingerprint]; d != nil { // asked before, and the answer was lost
+	if d := c.byKey[in.Fingerprint]; d != nil { // asked before, and the answer was lost
 		return wire.Joined{DeviceID: d.row.ID}, nil
 	}
 	name, err := c.freeName(j.Name)
@@ -78,20 +78,20 @@ func (c *core) join(in *input, j *wire.Join) (any, error) {
 		return nil, err
 	}
 	if invite != nil {
-		invite.UsedBy = in.fingerprint
+		invite.UsedBy = in.Fingerprint
 		c.invites[invite.ID] = *invite
 		c.batch.Invite(*invite)
 	}
-	d := newMachine(store.Device{ID: name, Fingerprint: in.fingerprint, Joined: c.now, Address: in.address}, c.now)
+	d := newMachine(store.Device{ID: name, Fingerprint: in.Fingerprint, Joined: c.now, Address: in.Address}, c.now)
 	d.reason = "has joined, but not connected yet"
-	c.devices[name], c.byKey[in.fingerprint] = d, d
+	c.devices[name], c.byKey[in.Fingerprint] = d, d
 	c.batch.Device(d.row)
-	c.event(cluster.Event{Kind: cluster.DeviceJoined, Device: name, Reason: in.address})
+	c.event(cluster.Event{Kind: cluster.DeviceJoined, Device: name, Reason: in.Address})
 	return wire.Joined{DeviceID: name}, nil
 }
 
 // mayJoin checks the invitation, or the admin token. All that can be wrong with an invitation has one answer.
-func (c *core) mayJoin(fingerprint string, j *wire.Join) (*store.Invite, error) {
+func (c *Core) mayJoin(fingerprint string, j *wire.Join) (*store.Invite, error) {
 	if j.Token != "" {
 		t, err := c.token(j.Token)
 		if err == nil && !t.May(wire.RoleAdmin) {
@@ -108,7 +108,7 @@ func (c *core) mayJoin(fingerprint string, j *wire.Join) (*store.Invite, error) 
 }
 
 // freeName gives a device the name that it wishes, or that with a number.
-func (c *core) freeName(wish string) (string, error) {
+func (c *Core) freeName(wish string) (string, error) {
 	if err := device.CheckName(wish); err != nil {
 		return "", err
 	}
@@ -120,8 +120,8 @@ func (c *core) freeName(wish string) (string, error) {
 }
 
 // helloWorker begins a worker's session.
-func (c *core) helloWorker(in *input, version int, h *wire.Hello) error {
-	d := c.byKey[in.fingerprint]
+func (c *Core) helloWorker(in *Input, version int, h *wire.Hello) error {
+	d := c.byKey[in.Fingerprint]
 	if d == nil {
 		return wire.Errorf(wire.ErrAuth, "this device has not joined, or was removed; make a join code with rc-ctl invite")
 	}
@@ -132,17 +132,17 @@ func (c *core) helloWorker(in *input, version int, h *wire.Hello) error {
 	sameLife := h.BootCount == d.row.BootCount
 	if old := d.session; old != nil {
 		delete(c.sessions, old.id)
-		c.effects = append(c.effects, effect{session: old.id, close: true})
+		c.effects = append(c.effects, Effect{Session: old.id, Close: true})
 	}
 	d.newest = h.Session
-	d.row.BootCount, d.row.Address, d.row.Seen = h.BootCount, in.address, c.now
+	d.row.BootCount, d.row.Address, d.row.Seen = h.BootCount, in.Address, c.now
 	c.batch.Device(d.row)
-	s := &session{id: in.session, role: wire.RoleWorker, principal: d.row.ID, device: d}
+	s := &session{id: in.Session, role: wire.RoleWorker, principal: d.row.ID, device: d}
 	c.sessions[s.id], d.session = s, s
 	d.says, d.reason = device.Online, ""
 	c.heard(d)
 	held := c.reconcile(d, h.Held, sameLife, allAssigns)
-	c.effects = append(c.effects, effect{session: s.id, role: wire.RoleWorker, message: wire.Message{Type: wire.TypeWelcome, ReplyTo: in.message.ID, Body: wire.Welcome{
+	c.effects = append(c.effects, Effect{Session: s.id, Role: wire.RoleWorker, Message: wire.Message{Type: wire.TypeWelcome, ReplyTo: in.Message.ID, Body: wire.Welcome{
 		Protocol: version, Software: c.self, MainNode: c.set.Name, Role: wire.RoleWorker, DeviceID: d.row.ID,
 		Heartbeat: c.set.Heartbeat.Seconds(), Lease: c.set.Lease().Seconds(), Incarnation: c.incarnation, Addresses: c.addresses, Held: held}}})
 	c.update(d)
@@ -153,7 +153,7 @@ const allAssigns = int64(1<<63 - 1)
 
 // reconcile compares what a device holds with what it should hold. What it should and does not hold, of what was assigned up to a
 // number, is lost. The answer has a verdict for each that it does hold.
-func (c *core) reconcile(d *machine, held []wire.Held, sameLife bool, upTo int64) []wire.Held {
+func (c *Core) reconcile(d *machine, held []wire.Held, sameLife bool, upTo int64) []wire.Held {
 	there := make(map[task.Lease]bool, len(held))
 	for _, h := range held {
 		there[h.Lease] = true
@@ -179,7 +179,7 @@ func (c *core) reconcile(d *machine, held []wire.Held, sameLife bool, upTo int64
 }
 
 // register takes a device's profile.
-func (c *core) register(s *session, p *device.Profile) error {
+func (c *Core) register(s *session, p *device.Profile) error {
 	if p.Slots < 0 || p.Slots > 10_000 {
 		return wire.Errorf(wire.ErrField, "slots %d: between 0 and 10000", p.Slots)
 	}
@@ -194,7 +194,7 @@ func (c *core) register(s *session, p *device.Profile) error {
 }
 
 // heartbeat takes how a device is, and looks for attempts that only one side believes in.
-func (c *core) heartbeat(s *session, h *wire.Heartbeat) wire.HeartbeatAck {
+func (c *Core) heartbeat(s *session, h *wire.Heartbeat) wire.HeartbeatAck {
 	d := s.device
 	d.metrics = h.Metrics
 	switch h.Status {
@@ -215,7 +215,7 @@ func (c *core) heartbeat(s *session, h *wire.Heartbeat) wire.HeartbeatAck {
 }
 
 // heard notes that a message of a device was received: that alone renews its lease.
-func (c *core) heard(d *machine) {
+func (c *Core) heard(d *machine) {
 	d.last, d.heard = c.now, true
 	if d.shown == device.Offline {
 		d.shown = device.Online
@@ -226,7 +226,7 @@ func (c *core) heard(d *machine) {
 }
 
 // leave takes a device's goodbye.
-func (c *core) leave(s *session) {
+func (c *Core) leave(s *session) {
 	d := s.device
 	c.offline(d, "it said goodbye")
 	delete(c.sessions, s.id)
@@ -234,7 +234,7 @@ func (c *core) leave(s *session) {
 	c.update(d)
 }
 
-func (c *core) offline(d *machine, reason string) {
+func (c *Core) offline(d *machine, reason string) {
 	d.shown, d.reason = device.Offline, reason
 	d.row.Seen = d.last
 	c.batch.Device(d.row)
@@ -242,7 +242,7 @@ func (c *core) offline(d *machine, reason string) {
 }
 
 // update keeps the set of devices that could take a task now.
-func (c *core) update(d *machine) {
+func (c *Core) update(d *machine) {
 	status, _ := d.status()
 	if d.session != nil && status == device.Online && d.free() > 0 && len(d.row.Profile.TaskTypes) > 0 {
 		if _, ok := c.ready[d]; !ok {
@@ -255,7 +255,7 @@ func (c *core) update(d *machine) {
 }
 
 // silence shows devices as offline that have been silent, and ends the leases of those that were silent for longer.
-func (c *core) silence() {
+func (c *Core) silence() {
 	for _, name := range slices.Sorted(maps.Keys(c.devices)) {
 		d := c.devices[name]
 		quiet := c.now.Sub(d.last)
@@ -270,20 +270,20 @@ func (c *core) silence() {
 }
 
 // expire ends a device's leases. It must say hello again before it can do anything.
-func (c *core) expire(d *machine) {
+func (c *Core) expire(d *machine) {
 	for _, t := range d.holding() {
 		c.lose(t, "its device was silent until the lease ended", true)
 	}
 	if s := d.session; s != nil {
 		delete(c.sessions, s.id)
 		d.session = nil
-		c.effects = append(c.effects, effect{session: s.id, close: true})
+		c.effects = append(c.effects, Effect{Session: s.id, Close: true})
 	}
 	c.update(d)
 }
 
 // actOnDevice drains, undrains or removes a device.
-func (c *core) actOnDevice(a *deviceAction) error {
+func (c *Core) actOnDevice(a *deviceAction) error {
 	d, err := c.findDevice(a.name)
 	if err != nil {
 		return fmt.Errorf("%s: %w", a.verb, err)
@@ -310,7 +310,7 @@ func (c *core) actOnDevice(a *deviceAction) error {
 }
 
 // remove forgets a device and its key. What it held goes back to the queue; it is not the device's loss but the owner's will.
-func (c *core) remove(d *machine) {
+func (c *Core) remove(d *machine) {
 	for _, t := range d.holding() {
 		c.lose(t, "its device was removed", false)
 	}
@@ -318,7 +318,7 @@ func (c *core) remove(d *machine) {
 		delete(c.sessions, s.id)
 		d.session = nil
 		c.say(s.id, wire.Message{Type: wire.TypeError, Body: wire.NewError(wire.Errorf(wire.ErrAuth, "this device was removed"))})
-		c.effects = append(c.effects, effect{session: s.id, close: true})
+		c.effects = append(c.effects, Effect{Session: s.id, Close: true})
 	}
 	delete(c.devices, d.row.ID)
 	delete(c.byKey, d.row.Fingerprint)
@@ -328,7 +328,7 @@ func (c *core) remove(d *machine) {
 }
 
 // findDevice finds a device by its name, or by a beginning that no other has.
-func (c *core) findDevice(name string) (*machine, error) {
+func (c *Core) findDevice(name string) (*machine, error) {
 	if d := c.devices[name]; d != nil {
 		return d, nil
 	}

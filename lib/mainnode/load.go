@@ -17,9 +17,9 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
-// newCore rebuilds the core from what the store holds.
-func newCore(ctx context.Context, set Settings, db *store.DB, log *slog.Logger, now time.Time) (*core, error) {
-	c := &core{
+// NewCore rebuilds the core from what the store holds.
+func NewCore(ctx context.Context, set Settings, db *store.DB, log *slog.Logger, now time.Time) (*Core, error) {
+	c := &Core{
 		set: set, db: db, ctx: ctx, log: log, lease: newLease, started: now, now: now,
 		tasks: map[task.ID]*openTask{}, queue: scheduler.NewQueue(set.Ageing),
 		devices: map[string]*machine{}, byKey: map[string]*machine{}, ready: map[*machine]struct{}{},
@@ -37,7 +37,7 @@ func newCore(ctx context.Context, set Settings, db *store.DB, log *slog.Logger, 
 // newLease makes a lease's token of 130 random bits.
 func newLease() string { return strings.ToLower(rand.Text()) }
 
-func (c *core) loadMeta() (err error) {
+func (c *Core) loadMeta() (err error) {
 	meta, err := c.db.Meta(c.ctx)
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (c *core) loadMeta() (err error) {
 	return err
 }
 
-func (c *core) loadDevices() error {
+func (c *Core) loadDevices() error {
 	rows, err := c.db.Devices(c.ctx)
 	for _, row := range rows {
 		d := newMachine(row, c.now)
@@ -58,7 +58,7 @@ func (c *core) loadDevices() error {
 	return err
 }
 
-func (c *core) loadAccess() error {
+func (c *Core) loadAccess() error {
 	tokens, err := c.db.Tokens(c.ctx)
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (c *core) loadAccess() error {
 
 // loadTasks rebuilds the index of what is not over. What was leased stays so for a whole lease from now on: a restart of the main
 // node is not a device's silence.
-func (c *core) loadTasks() error {
+func (c *Core) loadTasks() error {
 	return c.db.OpenTasks(c.ctx, func(stored task.Task, last *store.Attempt) {
 		t := newOpenTask(stored.ID, stored.Job, &stored.Spec, stored.Submitted)
 		t.row = store.Task{ID: stored.ID, State: stored.State, Attempt: stored.Attempt, Device: stored.Device, Reason: stored.Reason,
@@ -92,7 +92,7 @@ func (c *core) loadTasks() error {
 	})
 }
 
-func (c *core) loadCounts() (err error) {
+func (c *Core) loadCounts() (err error) {
 	year, month, dayOfMonth := c.now.Date()
 	midnight := time.Date(year, month, dayOfMonth, 0, 0, 0, 0, c.now.Location())
 	c.counts.endedBy = map[task.State]int64{}
@@ -101,8 +101,9 @@ func (c *core) loadCounts() (err error) {
 	return err
 }
 
-// begun notes the start itself, in a first round.
-func (c *core) begun() {
+// Start is the first round: it notes the start itself.
+func (c *Core) Start(now time.Time) Round {
+	c.begin(now)
 	if c.incarnation == "" {
 		c.incarnation = newLease()
 		c.batch.Set("incarnation", c.incarnation)
@@ -113,6 +114,7 @@ func (c *core) begun() {
 			c.lose(t, "its device was removed", false)
 		}
 	}
+	return c.decided()
 }
 
 func value(t *time.Time) time.Time {
@@ -123,7 +125,7 @@ func value(t *time.Time) time.Time {
 }
 
 // adminToken gives the token that commands on this host use: the one that is kept in its file, or a new one.
-func (c *core) adminToken(kept string) string {
+func (c *Core) adminToken(kept string) string {
 	if t, err := c.token(kept); err == nil && t.May(wire.RoleAdmin) {
 		return kept
 	}
@@ -133,7 +135,7 @@ func (c *core) adminToken(kept string) string {
 }
 
 // shownDevice is a device as people see it.
-func (c *core) shownDevice(d *machine) device.Device {
+func (c *Core) shownDevice(d *machine) device.Device {
 	status, reason := d.status()
 	seen := d.row.Seen
 	if d.heard {

@@ -16,11 +16,11 @@ const maxBatch = 2048
 // loop runs the core: it takes all that waits, lets the core decide, commits once, then acts. While it commits, the next round
 // gathers: that is all the group commit there is.
 type loop struct {
-	core   *core
-	in     chan *input
+	core   *Core
+	in     chan *Input
 	events *eventLog
 	wakes  *wakes
-	act    func([]effect) // says what was decided
+	act    func([]Effect) // says what was decided
 	beat   func()         // tells the watchdog that the loop is alive
 }
 
@@ -31,7 +31,7 @@ func (l *loop) run(ctx context.Context) error {
 	defer ticker.Stop()
 	prune := time.NewTicker(pruneEvery)
 	defer prune.Stop()
-	var round []*input
+	var round []*Input
 	for {
 		round = round[:0]
 		select {
@@ -45,16 +45,16 @@ func (l *loop) run(ctx context.Context) error {
 			}
 			continue
 		case <-ctx.Done():
-			return l.round(l.gather(round), time.Now(), true)
+			return l.last(l.gather(round), time.Now())
 		}
-		if err := l.round(round, time.Now(), false); err != nil {
+		if err := l.round(round, time.Now()); err != nil {
 			return err
 		}
 	}
 }
 
 // gather takes what else waits.
-func (l *loop) gather(round []*input) []*input {
+func (l *loop) gather(round []*Input) []*Input {
 	for len(round) < maxBatch {
 		select {
 		case in := <-l.in:
@@ -67,26 +67,12 @@ func (l *loop) gather(round []*input) []*input {
 }
 
 // round is one turn: decide, commit, act.
-func (l *loop) round(inputs []*input, now time.Time, last bool) error {
-	c := l.core
-	c.begin(now)
-	for _, in := range inputs {
-		c.step(in)
-	}
-	if last {
-		c.event(cluster.Event{Kind: cluster.MainStopping})
-	} else {
-		c.end()
-	}
-	if err := l.commit(); err != nil {
+func (l *loop) round(inputs []*Input, now time.Time) error {
+	r := l.core.Decide(now, inputs)
+	if err := l.commit(r); err != nil {
 		return err
 	}
-	c.counts.requests += int64(len(inputs))
-	// Events are readable before the answers leave, so that who follows from an answer's number misses none.
-	l.events.add(c.events, c.lastEvent)
-	l.act(c.effects)
-	l.log(c.events)
-	l.wakes.wake(c.touched)
+	l.core.counts.requests += int64(len(inputs))
 	for _, in := range inputs {
 		if in.done != nil {
 			close(in.done)
@@ -95,18 +81,34 @@ func (l *loop) round(inputs []*input, now time.Time, last bool) error {
 	return nil
 }
 
-func (l *loop) commit() error {
+// last is the round with which the main node ends: it takes what waits, and assigns nothing any more.
+func (l *loop) last(inputs []*Input, now time.Time) error {
 	c := l.core
-	if c.batch.Empty() {
-		return nil
+	c.begin(now)
+	for _, in := range inputs {
+		c.step(in)
 	}
-	start := time.Now()
-	// The commit is not to be given up half way when the process is asked to end.
-	if err := c.batch.Commit(context.WithoutCancel(c.ctx)); err != nil {
-		return fmt.Errorf("the disk did not take what was decided, and nobody was told of it: %w", err)
+	c.event(cluster.Event{Kind: cluster.MainStopping})
+	return l.commit(c.decided())
+}
+
+// commit writes what was decided, and only then does it.
+func (l *loop) commit(r Round) error {
+	c := l.core
+	if !r.Batch.Empty() {
+		start := time.Now()
+		// The commit is not to be given up half way when the process is asked to end.
+		if err := r.Batch.Commit(context.WithoutCancel(c.ctx)); err != nil {
+			return fmt.Errorf("the disk did not take what was decided, and nobody was told of it: %w", err)
+		}
+		c.counts.batches++
+		c.counts.commits += time.Since(start)
 	}
-	c.counts.batches++
-	c.counts.commits += time.Since(start)
+	// Events are readable before the answers leave, so that who follows from an answer's number misses none.
+	l.events.add(r.Events, c.lastEvent)
+	l.act(r.Effects)
+	l.wakes.wake(r.Touched)
+	l.log(r.Events)
 	return nil
 }
 
@@ -179,9 +181,9 @@ func (l *loop) forget(p store.Pruned) {
 }
 
 // ask has the core looked at by f between two inputs; what f sees is committed when ask returns.
-func (l *loop) ask(ctx context.Context, f func(*core)) error {
+func (l *loop) ask(ctx context.Context, f func(*Core)) error {
 	done := make(chan struct{})
-	in := &input{query: f, done: done}
+	in := &Input{query: f, done: done}
 	select {
 	case l.in <- in:
 	case <-ctx.Done():

@@ -44,10 +44,10 @@ func inBubble(t *testing.T, f func(t *testing.T, n *Node)) {
 // asDevice joins and welcomes a device without a connection: what it does not say is silence.
 func asDevice(t *testing.T, n *Node, name string) {
 	t.Helper()
-	err := n.loop.ask(t.Context(), func(c *core) {
+	err := n.loop.ask(t.Context(), func(c *Core) {
 		d := newMachine(store.Device{ID: name, Fingerprint: name, Joined: c.now}, c.now)
 		c.devices[name], c.byKey[name] = d, d
-		if err := c.helloWorker(&input{session: 1, fingerprint: name}, 1, &wire.Hello{BootCount: 1, Session: 1}); err != nil {
+		if err := c.helloWorker(&Input{Session: 1, Fingerprint: name}, 1, &wire.Hello{BootCount: 1, Session: 1}); err != nil {
 			t.Error(err)
 		}
 		if err := c.register(d.session, &device.Profile{Slots: 1, TaskTypes: []string{task.TypeEcho}}); err != nil {
@@ -64,7 +64,7 @@ func TestSilenceInRealTime(t *testing.T) {
 		asDevice(t, n, "pi")
 		began := time.Now()
 		var reply any
-		n.loop.ask(t.Context(), func(c *core) {
+		n.loop.ask(t.Context(), func(c *Core) {
 			c.sessions[2] = &session{id: 2, role: wire.RoleAdmin, principal: "t"}
 			reply, _ = c.submit(c.sessions[2], &wire.Submit{Tasks: []task.Spec{{Type: task.TypeEcho}}})
 		})
@@ -125,7 +125,7 @@ func TestFollowersMissNothing(t *testing.T) {
 			})
 		}
 		for made := 0; made < many; {
-			n.loop.ask(t.Context(), func(c *core) {
+			n.loop.ask(t.Context(), func(c *Core) {
 				for range 500 {
 					if made++; made <= many {
 						c.event(cluster.Event{Kind: cluster.JobSubmitted, Count: made})

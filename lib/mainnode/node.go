@@ -33,7 +33,7 @@ type Node struct {
 	log    *slog.Logger
 	db     *store.DB
 	tls    *tls.Config
-	core   *core
+	core   *Core
 	loop   *loop
 	events *eventLog
 	wakes  *wakes
@@ -64,7 +64,7 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 	if err != nil {
 		return nil, err
 	}
-	core, err := newCore(ctx, set, db, log, time.Now())
+	core, err := NewCore(ctx, set, db, log, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 	}
 	n = &Node{dir: dir, log: log, db: db, tls: identity.ServerTLS(), core: core, events: newEventLog(core.lastEvent), wakes: newWakes(),
 		strangers: make(chan struct{}, maxStrangers), conns: map[int64]*conn{}}
-	n.loop = &loop{core: core, in: make(chan *input, maxBatch), events: n.events, wakes: n.wakes, act: n.act, beat: beat}
+	n.loop = &loop{core: core, in: make(chan *Input, maxBatch), events: n.events, wakes: n.wakes, act: n.act, beat: beat}
 	return n, n.firstRound()
 }
 
@@ -102,14 +102,15 @@ func loadIdentity(path, name string) (*wire.Identity, error) {
 // firstRound notes the start and leaves in the data directory what commands on this host need.
 func (n *Node) firstRound() error {
 	c := n.core
-	c.begin(time.Now())
-	c.begun()
-	kept, _ := os.ReadFile(filepath.Join(n.dir, wire.FileToken))
-	token := c.adminToken(strings.TrimSpace(string(kept)))
-	if err := n.loop.commit(); err != nil {
+	if err := n.loop.commit(c.Start(time.Now())); err != nil {
 		return err
 	}
-	n.events.add(c.events, c.lastEvent)
+	c.begin(time.Now())
+	kept, _ := os.ReadFile(filepath.Join(n.dir, wire.FileToken))
+	token := c.adminToken(strings.TrimSpace(string(kept)))
+	if err := n.loop.commit(c.decided()); err != nil {
+		return err
+	}
 	if err := cli.WriteFile(filepath.Join(n.dir, wire.FileToken), []byte(token+"\n"), 0o600); err != nil {
 		return err
 	}
@@ -165,7 +166,7 @@ func (n *Node) Close() error { return n.db.Close() }
 
 // Change takes new settings while the main node runs: those for which it makes no difference that they change.
 func (n *Node) Change(ctx context.Context, set Settings) error {
-	return n.loop.ask(ctx, func(c *core) {
+	return n.loop.ask(ctx, func(c *Core) {
 		c.set.Keep, c.set.QueueLimit = set.Keep, set.QueueLimit
 	})
 }
@@ -197,7 +198,7 @@ func (n *Node) accept(ctx context.Context, l net.Listener, sessions *sync.WaitGr
 }
 
 // give hands an input to the loop. It waits while the loop is busy: that is what slows down who asks too much.
-func (n *Node) give(in *input) error {
+func (n *Node) give(in *Input) error {
 	n.loop.in <- in
 	return nil
 }
@@ -218,23 +219,23 @@ func (n *Node) forget(c *conn) {
 }
 
 // act does what the core decided, after it was committed.
-func (n *Node) act(effects []effect) {
+func (n *Node) act(effects []Effect) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i := range effects {
 		e := &effects[i]
-		c := n.conns[e.session]
+		c := n.conns[e.Session]
 		if c == nil {
 			continue
 		}
-		if e.role != "" && c.role.Load() == nil {
-			c.welcomed(e.role)
+		if e.Role != "" && c.role.Load() == nil {
+			c.welcomed(e.Role)
 			<-n.strangers
 		}
-		if e.message.Type != "" {
-			c.out.put(e.message)
+		if e.Message.Type != "" {
+			c.out.put(e.Message)
 		}
-		if e.close {
+		if e.Close {
 			c.out.close()
 		}
 	}

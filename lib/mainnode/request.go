@@ -12,8 +12,8 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
-// decided are the messages that the loop decides on, each with the type of its data.
-var decided = map[string]func() any{
+// forCore are the messages that the core decides on, each with the type of its data.
+var forCore = map[string]func() any{
 	wire.TypeHello:        func() any { return new(wire.Hello) },
 	wire.TypeJoin:         func() any { return new(wire.Join) },
 	wire.TypeRegister:     func() any { return new(device.Profile) },
@@ -42,18 +42,26 @@ var asked = map[string]func(*conn, context.Context, *wire.Message) (any, error){
 	wire.TypeTask:    (*conn).task,
 }
 
+// Decode reads and checks the data of a message that the core decides on; nil: it is not one of those.
+func Decode(m *wire.Message) (body any, err error) {
+	empty, ok := forCore[m.Type]
+	if !ok {
+		return nil, nil
+	}
+	body = empty()
+	if err := m.Decode(body); err != nil {
+		return nil, err
+	}
+	return body, check(body)
+}
+
 // take takes one message. An error is the answer to it, or the end of the connection.
 func (c *conn) take(ctx context.Context, m wire.Message, peer, address string) error {
-	if body, ok := decided[m.Type]; ok {
-		b := body()
-		if err := m.Decode(b); err != nil {
-			return err
-		}
-		if err := check(b); err != nil {
-			return err
-		}
+	if body, err := Decode(&m); err != nil {
+		return err
+	} else if body != nil {
 		m.Data = nil
-		return c.node.give(&input{session: c.id, fingerprint: peer, address: address, message: m, body: b})
+		return c.node.give(&Input{Session: c.id, Fingerprint: peer, Address: address, Message: m, Body: body})
 	}
 	role, _ := c.role.Load().(wire.Role)
 	switch m.Type {
@@ -65,7 +73,7 @@ func (c *conn) take(ctx context.Context, m wire.Message, peer, address string) e
 			return err
 		}
 		m.Data = nil
-		return c.node.give(&input{session: c.id, message: m, body: &deviceAction{m.Type, d.Device}})
+		return c.node.give(&Input{Session: c.id, Message: m, Body: &deviceAction{m.Type, d.Device}})
 	}
 	if !role.May(wire.RoleRead) {
 		return wire.Errorf(wire.ErrForbidden, "%.40s: this needs a token", m.Type)
@@ -116,18 +124,18 @@ func checkSubmit(s *wire.Submit) error {
 }
 
 func (c *conn) status(ctx context.Context, _ *wire.Message) (reply any, err error) {
-	err = c.node.loop.ask(ctx, func(core *core) { reply = core.status() })
+	err = c.node.loop.ask(ctx, func(core *Core) { reply = core.status() })
 	return reply, err
 }
 
 func (c *conn) metrics(ctx context.Context, _ *wire.Message) (reply any, err error) {
-	err = c.node.loop.ask(ctx, func(core *core) { reply = core.metrics() })
+	err = c.node.loop.ask(ctx, func(core *Core) { reply = core.metrics() })
 	return reply, err
 }
 
 func (c *conn) devices(ctx context.Context, _ *wire.Message) (any, error) {
 	var l wire.DeviceList
-	err := c.node.loop.ask(ctx, func(core *core) { l.Devices = core.allDevices() })
+	err := c.node.loop.ask(ctx, func(core *Core) { l.Devices = core.allDevices() })
 	return l, err
 }
 
@@ -139,7 +147,7 @@ func (c *conn) device(ctx context.Context, m *wire.Message) (any, error) {
 	var shown wire.DeviceShown
 	var held []task.ID
 	var missing error
-	err := c.node.loop.ask(ctx, func(core *core) {
+	err := c.node.loop.ask(ctx, func(core *Core) {
 		d, err := core.findDevice(ask.Device)
 		if err != nil {
 			missing = fmt.Errorf("device %w", err)
@@ -220,7 +228,7 @@ func (c *conn) complete(ctx context.Context, ts []task.Task) error {
 	if !open {
 		return nil
 	}
-	return c.node.loop.ask(ctx, func(core *core) {
+	return c.node.loop.ask(ctx, func(core *Core) {
 		for i := range ts {
 			core.complete(&ts[i])
 		}
@@ -269,7 +277,7 @@ func (c *conn) act(ctx context.Context, m *wire.Message, role wire.Role) error {
 	for len(ids) > 0 {
 		page := ids[:min(len(ids), mostSelect)]
 		ids = ids[len(page):]
-		err := c.node.loop.ask(ctx, func(core *core) {
+		err := c.node.loop.ask(ctx, func(core *Core) {
 			for _, id := range page {
 				if m.Type == wire.TypeRetry && core.retry(id) || m.Type == wire.TypeCancel && core.cancel(id) {
 					done.Count++

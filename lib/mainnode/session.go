@@ -107,7 +107,7 @@ func (p *peeked) Read(b []byte) (int, error) {
 func (c *conn) read(ctx context.Context, secure *tls.Conn) {
 	peer := wire.PeerFingerprint(secure.ConnectionState())
 	address, _, _ := net.SplitHostPort(secure.RemoteAddr().String())
-	defer c.node.give(&input{session: c.id})
+	defer c.node.give(&Input{Session: c.id})
 	bad := 0
 	for {
 		m, err := c.wire.ReadMessage()

@@ -68,7 +68,7 @@ func (t *openTask) item() scheduler.Item {
 }
 
 // submit takes tasks: all or none.
-func (c *core) submit(s *session, m *wire.Submit) (any, error) {
+func (c *Core) submit(s *session, m *wire.Submit) (any, error) {
 	reply := wire.Submitted{Job: m.Job, Event: c.lastEvent}
 	if m.Key != "" {
 		known, err := c.known(s, m)
@@ -100,7 +100,7 @@ func (c *core) submit(s *session, m *wire.Submit) (any, error) {
 	return reply, nil
 }
 
-func (c *core) add(id task.ID, job task.JobID, spec *task.Spec) {
+func (c *Core) add(id task.ID, job task.JobID, spec *task.Spec) {
 	t := newOpenTask(id, job, spec, c.now)
 	c.batch.Submit(store.NewTask{ID: id, Job: job, Spec: *spec, Submitted: c.now})
 	c.bodies.put(id, spec.Payload, spec.Timeout)
@@ -110,7 +110,7 @@ func (c *core) add(id task.ID, job task.JobID, spec *task.Spec) {
 }
 
 // checkJob says whether tasks may be added to a job.
-func (c *core) checkJob(job task.JobID) error {
+func (c *Core) checkJob(job task.JobID) error {
 	if job == 0 {
 		return nil
 	}
@@ -124,7 +124,7 @@ func (c *core) checkJob(job task.JobID) error {
 }
 
 // known looks a submission's key up. The same tasks under the same key are the same tasks, however often they are sent.
-func (c *core) known(s *session, m *wire.Submit) (any, error) {
+func (c *Core) known(s *session, m *wire.Submit) (any, error) {
 	stored, err := c.db.Keys(c.ctx, s.principal, m.Key, m.KeyIndex, len(m.Tasks))
 	if err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func taskOf(stretches []store.Key, i int) (task.ID, bool) {
 }
 
 // same says whether a task was submitted as spec. One that is not kept any longer is taken at its key's word.
-func (c *core) same(id task.ID, spec *task.Spec) (task.JobID, bool) {
+func (c *Core) same(id task.ID, spec *task.Spec) (task.JobID, bool) {
 	if id == 0 {
 		return 0, false
 	}
@@ -181,7 +181,7 @@ func (c *core) same(id task.ID, spec *task.Spec) (task.JobID, bool) {
 }
 
 // enqueue lets a task wait for a device, from its time on.
-func (c *core) enqueue(t *openTask) {
+func (c *Core) enqueue(t *openTask) {
 	if t.row.Eligible.After(c.now) {
 		c.later = append(c.later, t)
 		return
@@ -192,7 +192,7 @@ func (c *core) enqueue(t *openTask) {
 }
 
 // due puts the retries into the queue whose time has come.
-func (c *core) due() {
+func (c *Core) due() {
 	waiting := c.later
 	c.later = nil
 	for _, t := range waiting {
@@ -203,12 +203,12 @@ func (c *core) due() {
 }
 
 // unqueue takes a task out of wherever it waits.
-func (c *core) unqueue(t *openTask) {
+func (c *Core) unqueue(t *openTask) {
 	c.queue.Remove(t.row.ID) // in later it is found to be gone when its time comes
 }
 
 // move changes a task's state; everything that changes it comes through here.
-func (c *core) move(t *openTask, to task.State) {
+func (c *Core) move(t *openTask, to task.State) {
 	if t.row.State != to {
 		if !t.row.State.May(to) {
 			panic(fmt.Sprintf("task %s: %s → %s is not a legal move", t.row.ID, t.row.State, to))
@@ -222,7 +222,7 @@ func (c *core) move(t *openTask, to task.State) {
 }
 
 // conclude ends the newest attempt and takes it from its device.
-func (c *core) conclude(t *openTask, outcome task.Outcome, reason string) {
+func (c *Core) conclude(t *openTask, outcome task.Outcome, reason string) {
 	if t.last != nil {
 		now := c.now
 		t.last.Outcome, t.last.Reason, t.last.Finished = outcome, reason, &now
@@ -238,7 +238,7 @@ func (c *core) conclude(t *openTask, outcome task.Outcome, reason string) {
 }
 
 // finish ends a task.
-func (c *core) finish(t *openTask, state task.State, reason string, exit *int) {
+func (c *Core) finish(t *openTask, state task.State, reason string, exit *int) {
 	c.unqueue(t)
 	t.row.Reason, t.row.ExitCode, t.row.Finished, t.row.Eligible = reason, exit, c.now, time.Time{}
 	c.move(t, state)
@@ -253,7 +253,7 @@ func (c *core) finish(t *openTask, state task.State, reason string, exit *int) {
 }
 
 // requeue lets a task wait again.
-func (c *core) requeue(t *openTask, reason string, after time.Duration) {
+func (c *Core) requeue(t *openTask, reason string, after time.Duration) {
 	e := cluster.Event{Kind: cluster.TaskRequeued, Task: t.row.ID, Job: t.job, Reason: reason}
 	if t.last != nil {
 		e.Attempt, e.Device = t.last.Number, t.last.Device
@@ -271,7 +271,7 @@ func (c *core) requeue(t *openTask, reason string, after time.Duration) {
 
 // lose takes an attempt from a device that does not have it any more, or gives it up. Every way of losing one comes through
 // here; counts is false where it certainly was not the task that took its device down.
-func (c *core) lose(t *openTask, reason string, counts bool) {
+func (c *Core) lose(t *openTask, reason string, counts bool) {
 	outcome := task.AttemptReleased
 	if counts {
 		outcome = task.AttemptLost
@@ -291,7 +291,7 @@ func (c *core) lose(t *openTask, reason string, counts bool) {
 
 // adopt makes the core believe what a device holds: an attempt that it was given up for is taken back as it is, and one whose start
 // was not heard of has started.
-func (c *core) adopt(t *openTask, d *machine, state wire.HeldState) {
+func (c *Core) adopt(t *openTask, d *machine, state wire.HeldState) {
 	if t.device == nil {
 		c.unqueue(t)
 		t.device, t.number = d, 0

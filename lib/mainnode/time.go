@@ -10,7 +10,7 @@ import (
 const tick = time.Second
 
 // timeouts does what time has brought.
-func (c *core) timeouts() {
+func (c *Core) timeouts() {
 	if c.now.Sub(c.ticked) < tick {
 		return
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // allDevices are the devices as people see them, by name.
-func (c *core) allDevices() []device.Device {
+func (c *Core) allDevices() []device.Device {
 	shown := make([]device.Device, 0, len(c.devices))
 	for _, d := range c.devices {
 		shown = append(shown, c.shownDevice(d))
@@ -27,7 +27,7 @@ func (c *core) allDevices() []device.Device {
 }
 
 // status is the overview.
-func (c *core) status() cluster.Status {
+func (c *Core) status() cluster.Status {
 	c.counts.newDay(c.now)
 	s := cluster.Status{MainNode: c.set.Name, Version: strings.TrimPrefix(c.self, "rc-mained "), Started: c.started.UTC(), Uptime: int64(c.now.Sub(c.started).Seconds()),
 		Devices: map[device.Status]int{}, Tasks: map[string]int64{}, CompletedToday: c.counts.today, LastEvent: c.lastEvent}
@@ -75,7 +75,7 @@ func percent(part, whole float64) float64 {
 }
 
 // complete adds to a stored task what only the core knows: its progress, and why it waits.
-func (c *core) complete(t *task.Task) {
+func (c *Core) complete(t *task.Task) {
 	open := c.tasks[t.ID]
 	if open == nil {
 		return
@@ -90,7 +90,7 @@ func (c *core) complete(t *task.Task) {
 }
 
 // whyWaiting says why a task is not on a device.
-func (c *core) whyWaiting(t *openTask) string {
+func (c *Core) whyWaiting(t *openTask) string {
 	if wait := t.row.Eligible.Sub(c.now); wait > 0 {
 		return fmt.Sprintf("waits %s before it is tried again", wait.Round(time.Second))
 	}
@@ -146,7 +146,7 @@ func reasons(why map[string]int) (s string) {
 }
 
 // metrics is how the main node itself is.
-func (c *core) metrics() wire.Metrics {
+func (c *Core) metrics() wire.Metrics {
 	n := &c.counts
 	m := wire.Metrics{Cluster: c.status(), Sessions: len(c.sessions), Batches: n.batches, Requests: n.requests, CommitSeconds: n.commits.Seconds(),
 		Submitted: n.submitted, Assigned: n.assigned, Requeued: n.requeued, Lost: n.lost, Stale: n.stale, RunSeconds: n.ran.Seconds(), WaitSeconds: n.waited.Seconds(),

@@ -26,8 +26,8 @@ const (
 	spoolMost   = 1000                   // such results
 )
 
-// core is what the worker knows. Only the loop's goroutine calls it.
-type core struct {
+// Core is what the worker knows. It is not safe for many goroutines.
+type Core struct {
 	slots     int
 	heartbeat time.Duration // as the main node wishes
 	attempts  map[task.Lease]*attempt
@@ -48,7 +48,7 @@ type core struct {
 	busy     time.Time
 
 	now     time.Time
-	effects []effect
+	effects []Effect
 }
 
 // attempt is an attempt that this device holds.
@@ -64,68 +64,41 @@ type attempt struct {
 	started time.Time
 }
 
-// An effect is one of these.
-type (
-	effect any
-
-	sendMessage  wire.Message
-	startAttempt struct{ *attempt }
-	killAttempt  struct {
-		lease  task.Lease
-		reason string
+// NewCore makes the core of a worker that runs so many attempts at once, and that holds what its spool has kept.
+func NewCore(slots int, kept []Spooled) *Core {
+	c := &Core{slots: slots, heartbeat: time.Minute, attempts: map[task.Lease]*attempt{}, asked: map[string]task.Lease{}}
+	for _, k := range kept {
+		a := &attempt{lease: k.Lease, state: wire.HeldEnded, result: k.Result}
+		for _, chunk := range k.Chunks {
+			a.output.add(chunk.Stream, chunk.After, chunk.Data)
+		}
+		c.attempts[k.Lease] = a
+		c.spooled += a.output.size
 	}
-	sendHeartbeat struct{ heartbeat wire.Heartbeat } // the loop adds how the device is
-	spoolResult   struct{ *attempt }
-	spoolJudged   struct{ lease task.Lease }
-	quit          struct{}
-)
-
-// An input is one of these.
-type (
-	welcomed     struct{ welcome wire.Welcome }
-	disconnected struct{}
-	received     struct{ message wire.Message }
-	printed      struct {
-		lease  task.Lease
-		stream task.Stream
-		after  time.Duration
-		data   []byte
-	}
-	ended struct {
-		lease  task.Lease
-		result task.Result
-	}
-	written struct{ bytes int64 } // output that the connection has taken
-	drain   struct{}
-	stop    struct{}
-	timer   struct{}
-)
-
-func newCore(slots int) *core {
-	return &core{slots: slots, heartbeat: time.Minute, attempts: map[task.Lease]*attempt{}, asked: map[string]task.Lease{}}
+	return c
 }
 
-// step takes one input and returns what is to be done.
-func (c *core) step(now time.Time, in any) []effect {
+// Step takes one input and returns what is to be done.
+func (c *Core) Step(now time.Time, in Input) []Effect {
 	c.now, c.effects = now, nil
 	switch in := in.(type) {
-	case welcomed:
-		c.welcome(&in.welcome)
-	case disconnected:
+	case Welcomed:
+		c.welcome(&in.Welcome)
+	case Disconnected:
 		c.connected = false
 		clear(c.asked)
-	case received:
-		c.receive(&in.message)
-	case printed:
+	case Received:
+		c.receive(&in.Message)
+	case Printed:
 		c.printed(&in)
-	case ended:
+	case Ended:
 		c.ended(&in)
-	case written:
-		c.inFlight -= in.bytes
+	case Written:
+		c.inFlight -= in.Bytes
 		c.flush()
-	case drain:
+	case Drain:
 		c.drain()
-	case stop:
+	case Stop:
 		c.stop()
 	}
 	c.time()
@@ -134,17 +107,17 @@ func (c *core) step(now time.Time, in any) []effect {
 	return c.effects
 }
 
-func (c *core) do(e effect) { c.effects = append(c.effects, e) }
+func (c *Core) do(e Effect) { c.effects = append(c.effects, e) }
 
 // send says something to the main node, if there is a connection; what matters is said again after the next welcome.
-func (c *core) send(messageType string, body any) {
+func (c *Core) send(messageType string, body any) {
 	if c.connected {
-		c.do(sendMessage(wire.Message{Type: messageType, Body: body}))
+		c.do(SendMessage{wire.Message{Type: messageType, Body: body}})
 	}
 }
 
 // welcome begins a session: what the main node does not want is ended, and what it has not heard of is told.
-func (c *core) welcome(w *wire.Welcome) {
+func (c *Core) welcome(w *wire.Welcome) {
 	c.connected, c.assignSeen, c.inFlight = true, 0, 0
 	if w.Heartbeat > 0 {
 		c.heartbeat = time.Duration(w.Heartbeat * float64(time.Second))
@@ -166,8 +139,8 @@ func (c *core) welcome(w *wire.Welcome) {
 	c.flush()
 }
 
-// held is what hello and heartbeats list.
-func (c *core) held() []wire.Held {
+// Held is what hello and heartbeats list.
+func (c *Core) Held() []wire.Held {
 	list := make([]wire.Held, 0, len(c.attempts))
 	for _, a := range c.sorted() {
 		if !a.unknown {
@@ -178,7 +151,7 @@ func (c *core) held() []wire.Held {
 }
 
 // sorted is all attempts in an order that does not hang on a map's.
-func (c *core) sorted() []*attempt {
+func (c *Core) sorted() []*attempt {
 	all := make([]*attempt, 0, len(c.attempts))
 	for _, a := range c.attempts {
 		all = append(all, a)
@@ -189,7 +162,7 @@ func (c *core) sorted() []*attempt {
 	return all
 }
 
-func (c *core) receive(m *wire.Message) {
+func (c *Core) receive(m *wire.Message) {
 	switch m.Type {
 	case wire.TypeTaskAssign:
 		var a wire.Assign
@@ -209,7 +182,7 @@ func (c *core) receive(m *wire.Message) {
 }
 
 // assign takes an attempt.
-func (c *core) assign(m *wire.Assign) {
+func (c *Core) assign(m *wire.Assign) {
 	c.assignSeen = m.Number
 	l := m.Task.Lease
 	switch {
@@ -227,39 +200,39 @@ func (c *core) assign(m *wire.Assign) {
 	c.queue = append(c.queue, a)
 }
 
-func (c *core) full() bool {
+func (c *Core) full() bool {
 	return c.spooled > spoolQuota || len(c.attempts) > spoolMost+2*c.slots
 }
 
 // start starts what waits, while there are slots.
-func (c *core) start() {
+func (c *Core) start() {
 	for len(c.queue) > 0 && c.running < c.slots {
 		a := c.queue[0]
 		c.queue = c.queue[1:]
 		a.state, a.started = wire.HeldRunning, c.now
 		c.running++
 		c.send(wire.TypeTaskAccept, wire.Accept{Lease: a.lease})
-		c.do(startAttempt{a})
+		c.do(StartAttempt{a.lease, a.spec})
 	}
 }
 
 // cancel ends an attempt that somebody cancelled.
-func (c *core) cancel(a *attempt, reason string) {
+func (c *Core) cancel(a *attempt, reason string) {
 	switch a.state {
 	case wire.HeldWaiting:
 		c.unqueue(a)
 		c.forget(a)
 	case wire.HeldRunning:
-		c.do(killAttempt{a.lease, reason})
+		c.do(KillAttempt{a.lease, reason})
 	}
 }
 
 // unwanted ends an attempt whose end nobody wants to know.
-func (c *core) unwanted(a *attempt, reason string) {
+func (c *Core) unwanted(a *attempt, reason string) {
 	switch a.state {
 	case wire.HeldRunning:
 		a.unknown = true
-		c.do(killAttempt{a.lease, reason})
+		c.do(KillAttempt{a.lease, reason})
 	case wire.HeldWaiting:
 		c.unqueue(a)
 		c.forget(a)
@@ -268,19 +241,19 @@ func (c *core) unwanted(a *attempt, reason string) {
 	}
 }
 
-func (c *core) unqueue(a *attempt) {
+func (c *Core) unqueue(a *attempt) {
 	c.queue = slices.DeleteFunc(c.queue, func(o *attempt) bool { return o == a })
 }
 
-func (c *core) forget(a *attempt) { delete(c.attempts, a.lease) }
+func (c *Core) forget(a *attempt) { delete(c.attempts, a.lease) }
 
 // printed keeps what an attempt printed, and sends it before long.
-func (c *core) printed(in *printed) {
-	a := c.attempts[in.lease]
+func (c *Core) printed(in *Printed) {
+	a := c.attempts[in.Lease]
 	if a == nil || a.unknown {
 		return
 	}
-	a.output.add(in.stream, in.after, in.data)
+	a.output.add(in.Stream, in.After, in.Data)
 	switch {
 	case a.output.size-a.sent >= flushAt:
 		c.sendOutput(a)
@@ -290,7 +263,7 @@ func (c *core) printed(in *printed) {
 }
 
 // flush sends the output that waits: that of running attempts, and that of ended ones with their results.
-func (c *core) flush() {
+func (c *Core) flush() {
 	c.flushDue = time.Time{}
 	if !c.connected {
 		return
@@ -304,7 +277,7 @@ func (c *core) flush() {
 }
 
 // sendOutput sends the output that waits, as far as the connection takes it.
-func (c *core) sendOutput(a *attempt) {
+func (c *Core) sendOutput(a *attempt) {
 	for c.connected && a.sent < a.output.size && c.inFlight < maxInFlight {
 		chunk := a.output.at(a.sent)
 		c.send(wire.TypeTaskOutput, wire.Output{Lease: a.lease, Piece: wire.NewPiece(chunk)})
@@ -314,29 +287,29 @@ func (c *core) sendOutput(a *attempt) {
 }
 
 // ended takes an attempt's end.
-func (c *core) ended(in *ended) {
-	a := c.attempts[in.lease]
+func (c *Core) ended(in *Ended) {
+	a := c.attempts[in.Lease]
 	if a == nil {
 		return
 	}
 	c.running--
 	c.busy = c.now
-	a.state, a.result = wire.HeldEnded, in.result
+	a.state, a.result = wire.HeldEnded, in.Result
 	switch {
 	case a.unknown:
 		c.forget(a)
-	case c.stopping && in.result.Status == task.AttemptCancelled:
+	case c.stopping && in.Result.Status == task.AttemptCancelled:
 		c.send(wire.TypeTaskRelease, wire.Release{Lease: a.lease, Started: true, Reason: "the worker was stopped"})
 		c.forget(a)
 	default:
 		c.spooled += a.output.size
-		c.do(spoolResult{a})
+		c.do(SpoolResult{Spooled{a.lease, a.result, a.output.chunks}})
 		c.sendResult(a)
 	}
 }
 
 // results sends every result that has not been sent on this connection.
-func (c *core) results() {
+func (c *Core) results() {
 	for _, a := range c.sorted() {
 		if a.state == wire.HeldEnded && !a.asked {
 			c.sendResult(a)
@@ -345,7 +318,7 @@ func (c *core) results() {
 }
 
 // sendResult sends a result when the output before it has been handed over. What is left of that comes along.
-func (c *core) sendResult(a *attempt) {
+func (c *Core) sendResult(a *attempt) {
 	if !c.connected {
 		return
 	}
@@ -360,18 +333,18 @@ func (c *core) sendResult(a *attempt) {
 	a.asked = true
 	id := c.nextID()
 	c.asked[id] = a.lease
-	c.do(sendMessage(wire.Message{Type: wire.TypeTaskResult, ID: id, Body: wire.Result{Lease: a.lease, Status: a.result.Status, Reason: a.result.Reason,
+	c.do(SendMessage{wire.Message{Type: wire.TypeTaskResult, ID: id, Body: wire.Result{Lease: a.lease, Status: a.result.Status, Reason: a.result.Reason,
 		Wall: a.result.Wall, OutputBytes: a.output.size,
-		Result: wire.ResultBody{Output: stdout, ErrorOutput: stderr, ExitCode: a.result.ExitCode, Metrics: a.result.Metrics}}}))
+		Result: wire.ResultBody{Output: stdout, ErrorOutput: stderr, ExitCode: a.result.ExitCode, Metrics: a.result.Metrics}}}})
 }
 
-func (c *core) nextID() string {
+func (c *Core) nextID() string {
 	c.lastID++
 	return strconv.FormatInt(c.lastID, 10)
 }
 
 // acked takes the main node's answer to a result or a heartbeat.
-func (c *core) acked(m *wire.Message) {
+func (c *Core) acked(m *wire.Message) {
 	lease, ok := c.asked[m.ReplyTo]
 	if !ok {
 		c.beaten(m)
@@ -393,14 +366,14 @@ func (c *core) acked(m *wire.Message) {
 }
 
 // judged forgets an attempt on which the last word was spoken.
-func (c *core) judged(a *attempt) {
+func (c *Core) judged(a *attempt) {
 	c.spooled -= a.output.size
-	c.do(spoolJudged{a.lease})
+	c.do(SpoolJudged{a.lease})
 	c.forget(a)
 }
 
 // failed takes a refusal. A result that is refused for good would otherwise be sent for ever.
-func (c *core) failed(m *wire.Message) {
+func (c *Core) failed(m *wire.Message) {
 	lease, ok := c.asked[m.ReplyTo]
 	if !ok {
 		return
@@ -420,7 +393,7 @@ func (c *core) failed(m *wire.Message) {
 }
 
 // beaten takes the answer to a heartbeat: what the main node does not want is ended, and results without a verdict are sent again.
-func (c *core) beaten(m *wire.Message) {
+func (c *Core) beaten(m *wire.Message) {
 	var ack wire.HeartbeatAck
 	if m.Decode(&ack) != nil {
 		return
@@ -437,7 +410,7 @@ func (c *core) beaten(m *wire.Message) {
 }
 
 // time does what is due.
-func (c *core) time() {
+func (c *Core) time() {
 	if !c.flushDue.IsZero() && !c.now.Before(c.flushDue) {
 		c.flush()
 	}
@@ -446,8 +419,8 @@ func (c *core) time() {
 	}
 }
 
-// next is when time is to be looked at again.
-func (c *core) next() time.Time {
+// Next is when time is to be looked at again.
+func (c *Core) Next() time.Time {
 	next := c.now.Add(time.Hour)
 	if c.connected && c.nextBeat.Before(next) {
 		next = c.nextBeat
@@ -458,9 +431,9 @@ func (c *core) next() time.Time {
 	return next
 }
 
-func (c *core) beat() {
+func (c *Core) beat() {
 	c.nextBeat = c.now.Add(c.heartbeat)
-	h := wire.Heartbeat{AssignSeen: c.assignSeen, Held: c.held()}
+	h := wire.Heartbeat{AssignSeen: c.assignSeen, Held: c.Held()}
 	h.ActiveTasks, h.Status = c.running, device.Online
 	switch {
 	case c.draining:
@@ -471,11 +444,11 @@ func (c *core) beat() {
 	if !c.busy.IsZero() {
 		h.LastActivity = c.busy.UTC().Format(time.RFC3339)
 	}
-	c.do(sendHeartbeat{h})
+	c.do(SendHeartbeat{h})
 }
 
 // drain finishes what runs and takes nothing new; what waits is given back.
-func (c *core) drain() {
+func (c *Core) drain() {
 	if c.draining {
 		return
 	}
@@ -489,21 +462,21 @@ func (c *core) drain() {
 }
 
 // stop ends what runs; it is given back, not failed.
-func (c *core) stop() {
+func (c *Core) stop() {
 	c.drain()
 	c.stopping = true
 	for _, a := range c.sorted() {
 		if a.state == wire.HeldRunning {
-			c.do(killAttempt{a.lease, "the worker is being stopped"})
+			c.do(KillAttempt{a.lease, "the worker is being stopped"})
 		}
 	}
 }
 
 // leave ends the worker when nothing is left to do. Results that cannot be sent now stay in the spool.
-func (c *core) leave() {
+func (c *Core) leave() {
 	if !c.draining || c.running > 0 || c.connected && len(c.attempts) > 0 {
 		return
 	}
 	c.send(wire.TypeBye, nil)
-	c.do(quit{})
+	c.do(Quit{})
 }

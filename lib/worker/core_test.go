@@ -18,23 +18,23 @@ import (
 // rig drives a core, with time as it likes.
 type rig struct {
 	t    *testing.T
-	c    *core
+	c    *Core
 	now  time.Time
-	done []effect // not yet looked at
+	done []Effect // not yet looked at
 }
 
 func newRig(t *testing.T, slots int) *rig {
-	return &rig{t: t, c: newCore(slots), now: time.Unix(1000, 0)}
+	return &rig{t: t, c: NewCore(slots, nil), now: time.Unix(1000, 0)}
 }
 
-func (r *rig) step(in any) { r.done = append(r.done, r.c.step(r.now, in)...) }
+func (r *rig) step(in any) { r.done = append(r.done, r.c.Step(r.now, in)...) }
 
 func (r *rig) pass(d time.Duration) {
 	r.now = r.now.Add(d)
-	r.step(timer{})
+	r.step(Timer{})
 }
 
-func (r *rig) connect(held ...wire.Held) { r.step(welcomed{wire.Welcome{Heartbeat: 60, Held: held}}) }
+func (r *rig) connect(held ...wire.Held) { r.step(Welcomed{wire.Welcome{Heartbeat: 60, Held: held}}) }
 
 func lease(n int) task.Lease {
 	return task.Lease{Task: task.ID(n), Attempt: 1, Token: fmt.Sprint("lease ", n)}
@@ -45,19 +45,19 @@ func (r *rig) assign(n int) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.step(received{wire.Message{Type: wire.TypeTaskAssign, Data: body}})
+	r.step(Received{wire.Message{Type: wire.TypeTaskAssign, Data: body}})
 }
 
-func (r *rig) print(n int, text string) { r.step(printed{lease(n), task.Stdout, 0, []byte(text)}) }
+func (r *rig) print(n int, text string) { r.step(Printed{lease(n), task.Stdout, 0, []byte(text)}) }
 
-func (r *rig) end(n int, status task.Outcome) { r.step(ended{lease(n), task.Result{Status: status}}) }
+func (r *rig) end(n int, status task.Outcome) { r.step(Ended{lease(n), task.Result{Status: status}}) }
 
 func (r *rig) answer(id string, body any) {
 	data, err := json.Marshal(body)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.step(received{wire.Message{Type: wire.TypeAck, ReplyTo: id, Data: data}})
+	r.step(Received{wire.Message{Type: wire.TypeAck, ReplyTo: id, Data: data}})
 }
 
 // take gives what the core did of one kind since one last looked, and drops the rest.
@@ -73,7 +73,7 @@ func take[T any](r *rig) (got []T) {
 
 // sent is what was said since one last looked: type, and what matters of the body.
 func (r *rig) sent() (got []string) {
-	for _, m := range take[sendMessage](r) {
+	for _, m := range take[SendMessage](r) {
 		switch b := m.Body.(type) {
 		case wire.Accept:
 			got = append(got, fmt.Sprint("accept ", uint64(b.Task)))
@@ -130,14 +130,14 @@ func TestSlotsAndTheQueue(t *testing.T) {
 	r.assign(1)
 	r.assign(2)
 	r.assign(2) // once is enough
-	if started := take[startAttempt](r); len(started) != 1 {
+	if started := take[StartAttempt](r); len(started) != 1 {
 		t.Fatalf("%d started with one slot", len(started))
 	}
-	if h := r.c.held(); len(h) != 2 || h[0].State != wire.HeldRunning || h[1].State != wire.HeldWaiting {
+	if h := r.c.Held(); len(h) != 2 || h[0].State != wire.HeldRunning || h[1].State != wire.HeldWaiting {
 		t.Fatalf("held %+v", h)
 	}
 	r.end(1, task.AttemptCompleted)
-	if started := take[startAttempt](r); len(started) != 1 || started[0].lease != lease(2) {
+	if started := take[StartAttempt](r); len(started) != 1 || started[0].Lease != lease(2) {
 		t.Fatalf("started %v", started)
 	}
 }
@@ -149,13 +149,13 @@ func TestNothingIsForgottenWithoutAConnection(t *testing.T) {
 	r.assign(2)
 	r.print(1, "before ")
 	r.pass(time.Second)
-	take[effect](r)
-	r.step(disconnected{})
+	take[Effect](r)
+	r.step(Disconnected{})
 	r.print(1, "while away ")
 	r.end(1, task.AttemptCompleted)
 	r.pass(time.Hour)
 	r.wantSent()
-	if h := r.c.held(); len(h) != 2 || h[0].State != wire.HeldEnded || h[0].OutputBytes != 18 || h[1].State != wire.HeldRunning {
+	if h := r.c.Held(); len(h) != 2 || h[0].State != wire.HeldEnded || h[0].OutputBytes != 18 || h[1].State != wire.HeldRunning {
 		t.Fatalf("held %+v", h)
 	}
 	// The main node has only a part of the output: the rest comes with the result.
@@ -170,7 +170,7 @@ func TestNothingIsForgottenWithoutAConnection(t *testing.T) {
 		t.Errorf("%q", results)
 	}
 	// The answer is lost with the connection: the result is said again.
-	r.step(disconnected{})
+	r.step(Disconnected{})
 	r.connect(wire.Held{Lease: lease(1), Verdict: wire.Keep, OutputBytes: 18})
 	r.wantSent(`result 1 completed "" of 18`)
 }
@@ -185,9 +185,9 @@ func TestVerdicts(t *testing.T) {
 		r.assign(1)
 		r.print(1, strings.Repeat("x", flushAt))
 		r.end(1, task.AttemptCompleted)
-		take[effect](r)
+		take[Effect](r)
 		r.answer("1", wire.Judged{Lease: lease(1), Verdict: c.verdict, OutputBytes: flushAt - 2})
-		if forgot := len(r.c.attempts) == 0; forgot != c.forgets || forgot != (len(take[spoolJudged](r)) == 1) {
+		if forgot := len(r.c.attempts) == 0; forgot != c.forgets || forgot != (len(take[SpoolJudged](r)) == 1) {
 			t.Errorf("%s: forgot it: %v", c.verdict, forgot)
 		}
 	}
@@ -200,7 +200,7 @@ func TestResendSendsWhatIsMissing(t *testing.T) {
 	r.print(1, "abcdef")
 	r.pass(time.Second)
 	r.end(1, task.AttemptCompleted)
-	take[effect](r)
+	take[Effect](r)
 	r.answer("1", wire.Judged{Lease: lease(1), Verdict: wire.Resend, OutputBytes: 2})
 	r.wantSent(`result 1 completed "cdef" of 6`)
 }
@@ -209,7 +209,7 @@ func TestSlowConnectionIsNotFlooded(t *testing.T) {
 	r := newRig(t, 1)
 	r.connect()
 	r.assign(1)
-	take[effect](r)
+	take[Effect](r)
 	whole := strings.Repeat("0123456789abcde\n", 4*maxInFlight/16)
 	for rest := whole; rest != ""; rest = rest[min(len(rest), 30_000):] {
 		r.print(1, rest[:min(len(rest), 30_000)])
@@ -218,7 +218,7 @@ func TestSlowConnectionIsNotFlooded(t *testing.T) {
 	var got strings.Builder
 	for got.Len() < len(whole) {
 		var bytes int64
-		for _, m := range take[sendMessage](r) {
+		for _, m := range take[SendMessage](r) {
 			switch b := m.Body.(type) {
 			case wire.Output:
 				if b.Position != int64(got.Len()) || len(b.Text) > wire.MaxPiece {
@@ -239,7 +239,7 @@ func TestSlowConnectionIsNotFlooded(t *testing.T) {
 		if got.Len() < len(whole) && bytes == 0 {
 			t.Fatalf("stuck after %d bytes", got.Len())
 		}
-		r.step(written{bytes})
+		r.step(Written{bytes})
 	}
 	if got.String() != whole {
 		t.Error("other bytes")
@@ -251,12 +251,12 @@ func TestCancelAndKill(t *testing.T) {
 	r.connect()
 	r.assign(1)
 	r.assign(2)
-	take[effect](r)
+	take[Effect](r)
 	for _, n := range []int{1, 2} {
 		body, _ := json.Marshal(wire.Cancel{Lease: lease(n), Reason: "cancelled"})
-		r.step(received{wire.Message{Type: wire.TypeTaskCancel, Data: body}})
+		r.step(Received{wire.Message{Type: wire.TypeTaskCancel, Data: body}})
 	}
-	if kills := take[killAttempt](r); len(kills) != 1 || kills[0].lease != lease(1) {
+	if kills := take[KillAttempt](r); len(kills) != 1 || kills[0].Lease != lease(1) {
 		t.Fatalf("killed %v", kills)
 	}
 	if len(r.c.attempts) != 1 {
@@ -268,10 +268,10 @@ func TestCancelAndKill(t *testing.T) {
 	r = newRig(t, 1)
 	r.connect()
 	r.assign(1)
-	take[effect](r)
-	r.step(disconnected{})
+	take[Effect](r)
+	r.step(Disconnected{})
 	r.connect(wire.Held{Lease: lease(1), Verdict: wire.Kill})
-	if kills := take[killAttempt](r); len(kills) != 1 {
+	if kills := take[KillAttempt](r); len(kills) != 1 {
 		t.Fatalf("killed %v", kills)
 	}
 	r.end(1, task.AttemptCancelled)
@@ -286,11 +286,11 @@ func TestDrain(t *testing.T) {
 	r.connect()
 	r.assign(1)
 	r.assign(2)
-	take[effect](r)
-	r.step(drain{})
+	take[Effect](r)
+	r.step(Drain{})
 	beats := 0
 	for _, e := range r.done {
-		if b, ok := e.(sendHeartbeat); ok && b.heartbeat.Status == device.Draining {
+		if b, ok := e.(SendHeartbeat); ok && b.Status == device.Draining {
 			beats++
 		}
 	}
@@ -301,11 +301,11 @@ func TestDrain(t *testing.T) {
 	r.assign(3)
 	r.wantSent("release 3 started false")
 	r.end(1, task.AttemptCompleted)
-	if quits := take[quit](r); len(quits) != 0 {
+	if quits := take[Quit](r); len(quits) != 0 {
 		t.Fatal("left before the verdict")
 	}
 	r.answer("1", wire.Judged{Lease: lease(1), Verdict: wire.Recorded})
-	if last := r.done[len(r.done)-1]; last != any(quit{}) {
+	if last := r.done[len(r.done)-1]; last != any(Quit{}) {
 		t.Errorf("last did %T", last)
 	}
 }
@@ -315,9 +315,9 @@ func TestStopGivesBack(t *testing.T) {
 	r.connect()
 	r.assign(1)
 	r.assign(2)
-	take[effect](r)
-	r.step(stop{})
-	if kills := take[killAttempt](r); len(kills) != 2 {
+	take[Effect](r)
+	r.step(Stop{})
+	if kills := take[KillAttempt](r); len(kills) != 2 {
 		t.Fatalf("killed %v", kills)
 	}
 	r.end(1, task.AttemptCancelled)
@@ -328,24 +328,24 @@ func TestStopGivesBack(t *testing.T) {
 func TestHeartbeats(t *testing.T) {
 	r := newRig(t, 1)
 	r.connect()
-	if n := len(take[sendHeartbeat](r)); n != 1 {
+	if n := len(take[SendHeartbeat](r)); n != 1 {
 		t.Fatalf("%d heartbeats at the beginning", n)
 	}
 	r.assign(7)
 	r.pass(59 * time.Second)
-	if n := len(take[sendHeartbeat](r)); n != 0 {
+	if n := len(take[SendHeartbeat](r)); n != 0 {
 		t.Fatal("too early")
 	}
-	if d := r.c.next().Sub(r.now); d != time.Second {
+	if d := r.c.Next().Sub(r.now); d != time.Second {
 		t.Errorf("wakes in %s", d)
 	}
 	r.pass(time.Second)
-	beats := take[sendHeartbeat](r)
-	if len(beats) != 1 || beats[0].heartbeat.AssignSeen != 7 || len(beats[0].heartbeat.Held) != 1 || beats[0].heartbeat.ActiveTasks != 1 {
+	beats := take[SendHeartbeat](r)
+	if len(beats) != 1 || beats[0].AssignSeen != 7 || len(beats[0].Held) != 1 || beats[0].ActiveTasks != 1 {
 		t.Fatalf("%+v", beats)
 	}
 	r.answer("heartbeat", wire.HeartbeatAck{Kill: []task.Lease{lease(7)}})
-	if kills := take[killAttempt](r); len(kills) != 1 {
+	if kills := take[KillAttempt](r); len(kills) != 1 {
 		t.Error("what nobody wants goes on")
 	}
 }
@@ -355,10 +355,10 @@ func TestSpoolQuota(t *testing.T) {
 	r.connect()
 	for n := 1; r.c.spooled <= spoolQuota; n++ {
 		r.assign(n)
-		r.step(printed{lease(n), task.Stdout, 0, make([]byte, 8<<20)})
+		r.step(Printed{lease(n), task.Stdout, 0, make([]byte, 8<<20)})
 		r.end(n, task.AttemptCompleted)
 	}
-	take[effect](r)
+	take[Effect](r)
 	r.assign(1000)
 	r.wantSent("release 1000 started false")
 }
@@ -370,11 +370,10 @@ func TestSpoolSurvives(t *testing.T) {
 		t.Fatal(kept, err)
 	}
 	exit := 3
-	var all []*attempt
+	var all []Spooled
 	for n := range 3 {
-		a := &attempt{lease: lease(n + 1), state: wire.HeldEnded, result: task.Result{Status: task.AttemptFailed, ExitCode: &exit, Wall: 1.5}}
-		a.output.add(task.Stdout, time.Second, []byte("out\x00\xff"))
-		a.output.add(task.Stderr, 2*time.Second, []byte("err"))
+		a := Spooled{Lease: lease(n + 1), Result: task.Result{Status: task.AttemptFailed, ExitCode: &exit, Wall: 1.5}, Chunks: []task.Chunk{
+			{Stream: task.Stdout, After: time.Second, Data: []byte("out\x00\xff")}, {Position: 5, Stream: task.Stderr, After: 2 * time.Second, Data: []byte("err")}}}
 		all = append(all, a)
 		if err := s.add(a); err != nil {
 			t.Fatal(err)
@@ -398,7 +397,7 @@ func TestSpoolSurvives(t *testing.T) {
 			t.Fatalf("cut at %d, after %d records: %d kept", cut, lines, len(kept))
 		}
 		for _, k := range kept {
-			if want := all[k.lease.Task-1]; !reflect.DeepEqual(k.result, want.result) || !reflect.DeepEqual(k.output.chunks, want.output.chunks) {
+			if want := all[k.Lease.Task-1]; !reflect.DeepEqual(k, want) {
 				t.Fatalf("cut at %d: %+v came back as %+v", cut, want, k)
 			}
 		}
@@ -409,7 +408,7 @@ func TestSpoolSurvives(t *testing.T) {
 	damaged[20] ^= 1
 	os.WriteFile(path, damaged, 0o600)
 	s, kept, err = openSpool(path)
-	if err != nil || len(kept) != 1 || kept[0].lease != lease(3) {
+	if err != nil || len(kept) != 1 || kept[0].Lease != lease(3) {
 		t.Fatalf("%v %v", kept, err)
 	}
 	if err := s.judged(lease(3)); err != nil {

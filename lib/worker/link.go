@@ -24,7 +24,7 @@ const (
 	refusedMin  = 5 * time.Minute // after a refusal that will not change by itself
 )
 
-// link is one connection to the main node, welcomed.
+// link is one connection to the main node, Welcomed.
 type link struct {
 	conn    *wire.Conn
 	welcome wire.Welcome

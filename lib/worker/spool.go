@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/task"
-	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
 // spool keeps results on disk until they are judged: one log, to which records are added, and which is emptied when none of them is
@@ -30,18 +29,18 @@ type spool struct {
 type record struct {
 	Lease  task.Lease   `json:"lease"`
 	Result *task.Result `json:"result,omitempty"`
-	Output []spooled    `json:"output,omitempty"`
+	Output []piece      `json:"output,omitempty"`
 	Judged bool         `json:"judged,omitempty"`
 }
 
-type spooled struct {
+type piece struct {
 	Stream  task.Stream `json:"stream"`
 	AfterMS int64       `json:"after_ms"`
 	Data    []byte      `json:"data"`
 }
 
 // openSpool opens the log and gives back the attempts whose results were not judged.
-func openSpool(path string) (*spool, []*attempt, error) {
+func openSpool(path string) (*spool, []Spooled, error) {
 	s := &spool{path: path, pending: map[task.Lease]struct{}{}}
 	kept, err := readSpool(path)
 	if err != nil {
@@ -59,7 +58,7 @@ func openSpool(path string) (*spool, []*attempt, error) {
 	return s, kept, nil
 }
 
-func readSpool(path string) ([]*attempt, error) {
+func readSpool(path string) ([]Spooled, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -69,7 +68,7 @@ func readSpool(path string) ([]*attempt, error) {
 	}
 	defer f.Close()
 	var order []task.Lease
-	byLease := map[task.Lease]*attempt{}
+	byLease := map[task.Lease]*Spooled{}
 	r := bufio.NewReader(f)
 	for {
 		line, err := r.ReadBytes('\n')
@@ -86,13 +85,13 @@ func readSpool(path string) ([]*attempt, error) {
 			delete(byLease, rec.Lease)
 		case rec.Result != nil:
 			order = append(order, rec.Lease)
-			byLease[rec.Lease] = rec.attempt()
+			byLease[rec.Lease] = rec.spooled()
 		}
 	}
-	var kept []*attempt
+	var kept []Spooled
 	for _, l := range order {
 		if a := byLease[l]; a != nil {
-			kept = append(kept, a)
+			kept = append(kept, *a)
 			delete(byLease, l)
 		}
 	}
@@ -115,21 +114,24 @@ func parseRecord(line []byte) (rec record, ok bool) {
 	return rec, json.Unmarshal(body, &rec) == nil
 }
 
-func (r *record) attempt() *attempt {
-	a := &attempt{lease: r.Lease, state: wire.HeldEnded, result: *r.Result}
+func (r *record) spooled() *Spooled {
+	k := &Spooled{Lease: r.Lease, Result: *r.Result}
+	var at int64
 	for _, p := range r.Output {
-		a.output.add(p.Stream, time.Duration(p.AfterMS)*time.Millisecond, p.Data)
+		c := task.Chunk{Position: at, Stream: p.Stream, After: time.Duration(p.AfterMS) * time.Millisecond, Data: p.Data}
+		k.Chunks = append(k.Chunks, c)
+		at = c.End()
 	}
-	return a
+	return k
 }
 
 // add writes an attempt's result.
-func (s *spool) add(a *attempt) error {
-	rec := record{Lease: a.lease, Result: &a.result}
-	for _, c := range a.output.chunks {
-		rec.Output = append(rec.Output, spooled{c.Stream, c.After.Milliseconds(), c.Data})
+func (s *spool) add(k Spooled) error {
+	rec := record{Lease: k.Lease, Result: &k.Result}
+	for _, c := range k.Chunks {
+		rec.Output = append(rec.Output, piece{c.Stream, c.After.Milliseconds(), c.Data})
 	}
-	s.pending[a.lease] = struct{}{}
+	s.pending[k.Lease] = struct{}{}
 	return s.write(&rec)
 }
 

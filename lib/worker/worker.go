@@ -43,7 +43,7 @@ type Worker struct {
 	exec    *executor.Executor
 	monitor *profile.Monitor
 	spool   *spool
-	core    *core
+	core    *Core
 	in      chan any
 	running sync.WaitGroup
 	kills   map[task.Lease]context.CancelCauseFunc
@@ -95,16 +95,12 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 }
 
 func (w *Worker) openCore() error {
-	w.core = newCore(w.o.Slots)
 	s, kept, err := openSpool(w.home.path(fileSpool))
 	if err != nil {
 		return err
 	}
 	w.spool = s
-	for _, a := range kept {
-		w.core.attempts[a.lease] = a
-		w.core.spooled += a.output.size
-	}
+	w.core = NewCore(w.o.Slots, kept)
 	return nil
 }
 
@@ -210,21 +206,21 @@ func (w *Worker) loop(drainCtx, kill context.Context, refused <-chan error) erro
 	defer due.Stop()
 	drained, killed := drainCtx.Done(), kill.Done()
 	for {
-		due.Reset(time.Until(w.core.next()))
+		due.Reset(time.Until(w.core.Next()))
 		var in any
 		select {
 		case in = <-w.in:
 		case <-due.C:
-			in = timer{}
+			in = Timer{}
 		case <-beat.C:
 			w.o.Beat()
 			continue
 		case <-drained:
-			in, drained = drain{}, nil
+			in, drained = Drain{}, nil
 		case <-killed:
-			in, killed = stop{}, nil
+			in, killed = Stop{}, nil
 		case h := <-w.helloNow:
-			h.answer <- w.core.held()
+			h.answer <- w.core.Held()
 			continue
 		case <-w.types:
 			p := *w.profile.Load()
@@ -248,22 +244,22 @@ func (w *Worker) take(in any) (quit bool, err error) {
 		w.link, w.registered = in, nil
 		w.register()
 		w.o.Ready()
-		return w.act(w.core.step(time.Now(), welcomed{in.welcome}))
+		return w.act(w.core.Step(time.Now(), Welcomed{in.welcome}))
 	case gone:
 		if in.link != w.link {
 			return false, nil
 		}
 		w.link = nil
-		return w.act(w.core.step(time.Now(), disconnected{}))
+		return w.act(w.core.Step(time.Now(), Disconnected{}))
 	case fromLink:
 		if in.link != w.link {
 			return false, nil // of a connection that was given up
 		}
-		return w.act(w.core.step(time.Now(), in.input))
-	case ended:
-		delete(w.kills, in.lease)
+		return w.act(w.core.Step(time.Now(), in.input))
+	case Ended:
+		delete(w.kills, in.Lease)
 	}
-	return w.act(w.core.step(time.Now(), in))
+	return w.act(w.core.Step(time.Now(), in))
 }
 
 // Inputs of the loop that belong to a connection: one that was given up has no say.
@@ -276,25 +272,25 @@ type (
 )
 
 // act does what the core wants, in order: a result is in the spool before it is sent.
-func (w *Worker) act(effects []effect) (leave bool, err error) {
+func (w *Worker) act(effects []Effect) (leave bool, err error) {
 	for _, e := range effects {
 		switch e := e.(type) {
-		case sendMessage:
-			w.put(wire.Message(e))
-		case sendHeartbeat:
-			e.heartbeat.Metrics = w.monitor.Metrics(context.Background())
-			w.put(wire.Message{Type: wire.TypeHeartbeat, ID: "heartbeat", Body: e.heartbeat})
-		case startAttempt:
-			w.start(e.attempt)
-		case killAttempt:
-			if kill := w.kills[e.lease]; kill != nil {
-				kill(errors.New(e.reason))
+		case SendMessage:
+			w.put(e.Message)
+		case SendHeartbeat:
+			e.Metrics = w.monitor.Metrics(context.Background())
+			w.put(wire.Message{Type: wire.TypeHeartbeat, ID: "heartbeat", Body: e.Heartbeat})
+		case StartAttempt:
+			w.start(e)
+		case KillAttempt:
+			if kill := w.kills[e.Lease]; kill != nil {
+				kill(errors.New(e.Reason))
 			}
-		case spoolResult:
-			err = errors.Join(err, w.spool.add(e.attempt))
-		case spoolJudged:
-			err = errors.Join(err, w.spool.judged(e.lease))
-		case quit:
+		case SpoolResult:
+			err = errors.Join(err, w.spool.add(e.Spooled))
+		case SpoolJudged:
+			err = errors.Join(err, w.spool.judged(e.Lease))
+		case Quit:
 			leave = true
 		}
 	}
@@ -322,19 +318,19 @@ func (w *Worker) register() {
 }
 
 // start runs an attempt in a goroutine of its own.
-func (w *Worker) start(a *attempt) {
+func (w *Worker) start(a StartAttempt) {
 	ctx, kill := context.WithCancelCause(context.Background())
-	w.kills[a.lease] = kill
-	lease, spec, began := a.lease, a.spec, time.Now()
+	w.kills[a.Lease] = kill
+	lease, spec, began := a.Lease, a.Spec, time.Now()
 	log := w.o.Log.With("task", lease.Task.String(), "attempt", lease.Attempt)
 	log.Debug("started", "type", spec.Type)
 	w.running.Go(func() {
 		defer kill(nil)
 		r := w.exec.Run(ctx, executor.Attempt{Lease: lease, Spec: spec, Device: w.DeviceID()}, func(s task.Stream, data []byte) {
-			w.in <- printed{lease, s, time.Since(began), append([]byte(nil), data...)}
+			w.in <- Printed{lease, s, time.Since(began), append([]byte(nil), data...)}
 		})
 		log.Debug("ended", "status", r.Status, "reason", r.Reason)
-		w.in <- ended{lease, r}
+		w.in <- Ended{lease, r}
 	})
 }
 
@@ -377,7 +373,7 @@ func (w *Worker) connect(ctx context.Context, boot int64, refused chan<- error) 
 	}
 }
 
-// hello connects and is welcomed.
+// hello connects and is Welcomed.
 func (w *Worker) hello(ctx context.Context, boot, session int64) (*link, error) {
 	m := &w.home.member
 	conn, address, err := dial(ctx, w.home.identity, m.Fingerprint, w.home.addresses(w.o.Env))
@@ -404,7 +400,7 @@ func (w *Worker) hello(ctx context.Context, boot, session int64) (*link, error) 
 func (w *Worker) speak(ctx context.Context, l *link) {
 	var writer sync.WaitGroup
 	writer.Go(func() {
-		l.write(func(bytes int64) { w.in <- fromLink{l, written{bytes}} })
+		l.write(func(bytes int64) { w.in <- fromLink{l, Written{bytes}} })
 	})
 	w.in <- l
 	silence := deadAfter(l.welcome.Heartbeat)
@@ -414,7 +410,7 @@ func (w *Worker) speak(ctx context.Context, l *link) {
 		if err != nil {
 			break
 		}
-		w.in <- fromLink{l, received{m}}
+		w.in <- fromLink{l, Received{m}}
 	}
 	l.close()
 	w.in <- gone{l}

@@ -1,0 +1,57 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// An Effect is one of these: what the core wants done, in this order.
+type (
+	Effect any
+
+	SendMessage   struct{ wire.Message }
+	SendHeartbeat struct{ wire.Heartbeat } // to which the loop adds how the device is
+	StartAttempt  struct {
+		Lease task.Lease
+		Spec  task.Spec
+	}
+	KillAttempt struct {
+		Lease  task.Lease
+		Reason string
+	}
+	SpoolResult struct{ Spooled } // before it is sent
+	SpoolJudged struct{ Lease task.Lease }
+	Quit        struct{}
+)
+
+// An Input is one of these: what happened.
+type (
+	Input any
+
+	Welcomed     struct{ wire.Welcome }
+	Disconnected struct{}
+	Received     struct{ wire.Message }
+	Printed      struct {
+		Lease  task.Lease
+		Stream task.Stream
+		After  time.Duration // since the attempt's start
+		Data   []byte        // not to be changed afterwards
+	}
+	Ended struct {
+		Lease  task.Lease
+		Result task.Result
+	}
+	Written struct{ Bytes int64 } // of output that the connection has taken
+	Drain   struct{}              // finish what runs
+	Stop    struct{}              // end what runs
+	Timer   struct{}              // look at the time
+)
+
+// Spooled is an attempt that has ended and was not judged yet.
+type Spooled struct {
+	Lease  task.Lease
+	Result task.Result
+	Chunks []task.Chunk // all that it printed, without gaps
+}
