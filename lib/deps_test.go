@@ -22,7 +22,7 @@ var floors = []string{
 	"lib/cluster",
 	"lib/store lib/scheduler lib/wire lib/executor lib/profile lib/text",
 	"lib/mainnode lib/worker lib/client",
-	"lib/command",
+	"lib/command lib/simulation",
 	"lib/web",
 	"cmd/rc-mained cmd/rc-workerd cmd/rc-submit cmd/rc-status cmd/rc-logs cmd/rc-ctl cmd/rc-web testscripts",
 }

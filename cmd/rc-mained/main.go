@@ -32,7 +32,7 @@ type mained struct {
 	Heartbeat    cli.Duration `default:"60s" help:"Time between heartbeats of a device."`
 	OfflineAfter cli.Duration `default:"300s" help:"Show a device as offline after this long a silence; after half as long again its tasks go to others."`
 	Ageing       cli.Duration `default:"12h" help:"Waiting this long is worth one level of priority."`
-	QueueLimit   int          `default:"10000000" reload:"yes" help:"Most tasks that may wait."`
+	QueueLimit   int          `default:"10000000" reload:"yes" help:"Most tasks that may be open: waiting or running."`
 
 	KeepTasksFor cli.Duration `default:"30d" reload:"yes" help:"Forget tasks this long after they ended (0: never)."`
 	KeepTasks    int64        `default:"1000000" reload:"yes" help:"Keep at most this many ended tasks (0: all)."`
@@ -70,16 +70,19 @@ func (m *mained) Run(ctx context.Context, env cli.Env, log *cli.Log, reparse cli
 	if err != nil {
 		return err
 	}
+	defer l.Close()
+	if err := node.Announce(l); err != nil {
+		return err
+	}
 	if m.AddrFile != "" {
 		if err := cli.WriteFile(m.AddrFile, []byte(l.Addr().String()+"\n"), 0o644); err != nil {
-			l.Close()
 			return err
 		}
 	}
 	log.Info("listening", "address", l.Addr().String(), "data", m.dataDir(env), "fingerprint", node.Fingerprint())
 	go m.reload(ctx, node, log, reparse)
 	cli.Ready()
-	defer cli.Stopping()
+	context.AfterFunc(ctx, cli.Stopping)
 	if err := node.Serve(ctx, l); err != nil {
 		return cli.Exit(cli.TryAgain, err)
 	}

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -37,10 +38,13 @@ type workerd struct {
 // Run works until the first signal, then finishes what runs; a second signal kills that.
 func (w *workerd) Run(ctx context.Context, env cli.Env, log *cli.Log, reparse cli.Reparse) error {
 	kill := cli.Daemon(ctx)
-	if w.Slots < 0 || w.Slots > 10_000 {
-		return cli.Exit(cli.Usage, fmt.Errorf("--slots %d: between 1 and 10000, or 0 for the number of cores", w.Slots))
+	if w.Slots < 0 || w.Slots > wire.MaxSlots {
+		return cli.Exit(cli.Usage, fmt.Errorf("--slots %d: between 1 and %d, or 0 for the number of cores", w.Slots, wire.MaxSlots))
 	}
 	node, err := worker.Open(ctx, w.options(env, log))
+	if errors.Is(err, worker.ErrNotJoined) {
+		return cli.Exit(cli.BadConfig, err)
+	}
 	if err != nil {
 		return err
 	}

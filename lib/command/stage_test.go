@@ -56,6 +56,9 @@ func (s *stage) start() {
 		s.t.Fatal(err)
 	}
 	s.addr = l.Addr().String()
+	if err := node.Announce(l); err != nil {
+		s.t.Fatal(err)
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() { node.Serve(ctx, l) })
 	s.stop = sync.OnceFunc(func() {
@@ -63,12 +66,9 @@ func (s *stage) start() {
 		wg.Wait()
 		node.Close()
 	})
-	for range 100 { // until the address is written
-		if status, _, _ := s.run("rc-ctl", new(Ctl), "", "ping"); status == 0 {
-			return
-		}
+	if status, _, errs := s.run("rc-ctl", new(Ctl), "", "ping"); status != 0 {
+		s.t.Fatal("the main node does not answer: ", errs)
 	}
-	s.t.Fatal("the main node does not answer")
 }
 
 // run runs a command against the stage's main node.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/device"
 	"github.com/retire-cluster/retire-cluster/lib/scheduler"
 	"github.com/retire-cluster/retire-cluster/lib/store"
 	"github.com/retire-cluster/retire-cluster/lib/task"
@@ -22,10 +23,13 @@ func (c *Core) assign() {
 	for d := range c.ready {
 		turn = append(turn, d)
 	}
-	for c.queue.Len() > 0 && len(turn) > 0 {
+	// A device that gets nothing stays in the turn as long as others do: a task that was to avoid it may have been in the way.
+	for given := true; given && c.queue.Len() > 0; {
+		given = false
 		slices.SortFunc(turn, roomiest)
 		turn = slices.DeleteFunc(turn, func(d *machine) bool {
-			return !c.give(d) || d.free() <= 0
+			given = c.give(d) || given
+			return d.free() <= 0
 		})
 	}
 }
@@ -43,9 +47,8 @@ func (c *Core) give(d *machine) bool {
 	t := c.tasks[id]
 	spec, err := c.spec(t)
 	if err != nil {
-		c.log.Error("cannot read a task's payload", "task", id, "err", err)
-		c.finish(t, task.Failed, "its payload cannot be read", nil)
-		return true
+		c.broken = fmt.Errorf("read what to run: %w", err)
+		return false
 	}
 	t.row.Attempt++
 	t.row.Device = d.row.ID
@@ -128,14 +131,15 @@ func (c *Core) progress(s *session, p *wire.Progress) {
 
 // output takes a piece of what an attempt printed, if it is the next.
 func (c *Core) output(s *session, o *wire.Output) error {
-	chunk, err := o.Chunk()
-	if err != nil {
-		return err
+	t := c.current(s, o.Lease)
+	if t == nil {
+		return nil
 	}
-	if t := c.current(s, o.Lease); t != nil {
+	chunk, err := o.Chunk()
+	if err == nil {
 		c.keep(t, chunk)
 	}
-	return nil
+	return err
 }
 
 // keep stores the part of a chunk that is new, unless that would leave a gap.
@@ -228,7 +232,7 @@ func (c *Core) record(t *openTask, r task.Result) {
 		return
 	}
 	wait := backoff(t.row.Failures)
-	c.requeue(t, fmt.Sprintf("attempt %d: %s; again in %s", t.last.Number, r.Reason, wait), wait)
+	c.requeue(t, fmt.Sprintf("%s; again in %s", r.Reason, wait), wait)
 }
 
 // tally counts what a device has done.
@@ -245,10 +249,10 @@ func (c *Core) tally(d *machine, state task.State) {
 	c.batch.Device(d.row)
 }
 
-// backoff is how long a task waits after its n-th failure: 2 s, 4 s, … up to 5 minutes.
-func backoff(n int) time.Duration {
-	return min(time.Second<<min(n, 20), 5*time.Minute)
-}
+const maxBackoff = 5 * time.Minute
+
+// backoff is how long a task waits after its n-th failure: 2 s, 4 s, … up to maxBackoff.
+func backoff(n int) time.Duration { return min(time.Second<<min(n, 20), maxBackoff) }
 
 // release takes an attempt back that a worker cannot take, or gives up because it is stopped.
 func (c *Core) release(s *session, r *wire.Release) {
@@ -257,12 +261,17 @@ func (c *Core) release(s *session, r *wire.Release) {
 		if r.Reason != "" {
 			reason += ": " + r.Reason
 		}
+		// A device that gives back what it has not begun will hardly want it the next moment.
+		if status, _ := s.device.status(); status == device.Online && !r.Started {
+			c.concede(t, reason, backoff(1))
+			return
+		}
 		c.lose(t, reason, false)
 	}
 }
 
-// cancel ends a task. That is decided as soon as it is committed; its device, if it has one, ends the attempt when it hears of it.
-func (c *Core) cancel(id task.ID) bool {
+// Cancel ends a task; false: there was nothing to end. That is decided as soon as it is committed; its device, if it has one, ends the attempt when it hears of it.
+func (c *Core) Cancel(id task.ID) bool {
 	t := c.tasks[id]
 	if t == nil {
 		return false
@@ -277,8 +286,8 @@ func (c *Core) cancel(id task.ID) bool {
 	return true
 }
 
-// retry queues a task again that failed, timed out or was cancelled.
-func (c *Core) retry(id task.ID) bool {
+// Retry queues a task again that failed, timed out or was cancelled; false: it did not.
+func (c *Core) Retry(id task.ID) bool {
 	if c.tasks[id] != nil {
 		return false
 	}
@@ -289,10 +298,15 @@ func (c *Core) retry(id task.ID) bool {
 	if err != nil || !stored.State.Ended() || !stored.State.May(task.Queued) {
 		return false
 	}
-	t := newOpenTask(id, stored.Job, &stored.Spec, c.now)
+	t := newOpenTask(id, stored.Job, &stored.Spec, stored.Submitted)
 	t.row.State, t.row.Attempt, t.row.Device = stored.State, stored.Attempt, stored.Device
-	if a, ok, err := c.db.Attempt(c.ctx, id, stored.Attempt); err == nil && ok {
+	if a, ok := c.batch.PendingAttempt(id, stored.Attempt); ok {
 		t.last = &a
+	} else if a, ok, err := c.db.Attempt(c.ctx, id, stored.Attempt); err == nil && ok {
+		t.last = &a
+	}
+	if t.last != nil && t.last.Outcome == task.AttemptLost {
+		t.last = nil // its losses are forgotten, and so is its right to come back
 	}
 	c.tasks[id] = t
 	c.event(cluster.Event{Kind: cluster.TaskRetried, Task: id, Job: t.job})

@@ -60,8 +60,8 @@ func (c *Core) makeToken(m *wire.MakeToken) (any, error) {
 	if len(m.Name) > 100 || strings.ContainsFunc(m.Name, func(r rune) bool { return r < ' ' }) {
 		return nil, wire.Errorf(wire.ErrField, "name: at most 100 bytes without control characters")
 	}
-	if m.Expires < 0 {
-		return nil, wire.Errorf(wire.ErrField, "expires %d: seconds from now, or 0 for never", m.Expires)
+	if m.Expires < 0 || m.Expires > 100*365*day {
+		return nil, wire.Errorf(wire.ErrField, "expires %d: seconds from now, at most a century, or 0 for never", m.Expires)
 	}
 	t := wire.NewToken(role)
 	c.keepToken(t, m.Name, m.Expires)
@@ -99,13 +99,27 @@ func (c *Core) revokeToken(m *wire.RevokeToken) error {
 	delete(c.tokens, m.ID)
 	c.batch.RevokeToken(m.ID)
 	c.event(cluster.Event{Kind: cluster.TokenRevoked, Reason: m.ID})
-	for _, s := range c.sessions {
-		if s.device == nil && s.principal == m.ID {
-			delete(c.sessions, s.id)
-			c.effects = append(c.effects, Effect{Session: s.id, Close: true})
+	c.endSessions(m.ID)
+	return nil
+}
+
+// endSessions ends the sessions that came with a token.
+func (c *Core) endSessions(token string) {
+	for _, id := range slices.Sorted(maps.Keys(c.sessions)) {
+		if s := c.sessions[id]; s.device == nil && s.principal == token {
+			delete(c.sessions, id)
+			c.effects = append(c.effects, Effect{Session: id, Close: true})
 		}
 	}
-	return nil
+}
+
+// expireTokens ends the sessions of tokens whose time is over.
+func (c *Core) expireTokens() {
+	for id, t := range c.tokens {
+		if !t.Expires.IsZero() && c.now.After(t.Expires) {
+			c.endSessions(id)
+		}
+	}
 }
 
 const day = 24 * 60 * 60 // seconds

@@ -61,11 +61,8 @@ func (s *Settings) Validate() error {
 	return nil
 }
 
-// Limits on how often a task may be tried.
-const (
-	lostLimit    = 3   // devices that may be lost under a task before it is set aside
-	attemptLimit = 200 // attempts of any kind
-)
+// lostLimit is how many devices may be lost under a task before it is set aside.
+const lostLimit = 3
 
 // Core is the state of the cluster, and the only one who changes it. It is not safe for many goroutines.
 type Core struct {
@@ -73,7 +70,7 @@ type Core struct {
 	db    *store.DB
 	ctx   context.Context // of the process, for reading the store
 	log   *slog.Logger
-	lease func() string // makes a lease's token: the one source of randomness
+	lease func() string
 
 	tasks    map[task.ID]*openTask
 	queue    *scheduler.Queue
@@ -96,6 +93,7 @@ type Core struct {
 	bodies      bodies
 	pending     bool // something changed that may let a task be assigned
 	ticked      time.Time
+	broken      error // the store cannot be read: the process must end
 
 	// Of the round:
 	now     time.Time
@@ -133,6 +131,9 @@ type Input struct {
 	query func(*Core)   // instead of all of that: a look at the state
 	done  chan struct{} // closed after the commit; may be nil
 }
+
+// Ask is an input that looks at the core, or acts on it, between two others.
+func Ask(f func(*Core)) *Input { return &Input{query: f} }
 
 // Round is what the core has decided: rows to commit and, only after that, what to do.
 type Round struct {
@@ -211,7 +212,8 @@ func (c *Core) dispatch(s *session, in *Input) (reply any, err error) {
 func (c *Core) fromWorker(s *session, body any) (any, error) {
 	switch body := body.(type) {
 	case *device.Profile:
-		return none{}, c.register(s, body)
+		c.register(s, body)
+		return none{}, nil
 	case *wire.Heartbeat:
 		return c.heartbeat(s, body), nil
 	case *wire.Accept:

@@ -48,7 +48,7 @@ func (r *rig) start() {
 	if r.db, err = store.Open(context.Background(), r.path); err != nil {
 		r.t.Fatal(err)
 	}
-	if r.c, err = NewCore(context.Background(), Defaults(), r.db, slog.New(slog.DiscardHandler), r.now); err != nil {
+	if r.c, err = NewCore(context.Background(), Defaults(), r.db, slog.New(slog.DiscardHandler), r.now, newLease); err != nil {
 		r.t.Fatal(err)
 	}
 	r.said, r.shut = map[int64][]wire.Message{}, map[int64]bool{}
@@ -490,7 +490,7 @@ func TestCancel(t *testing.T) {
 	ids := r.submit(admin, 2)
 	l := pi.one()
 	r.round(&Input{query: func(c *Core) {
-		if !c.cancel(ids[0]) || !c.cancel(ids[1]) || c.cancel(ids[1]) || c.cancel(77) {
+		if !c.Cancel(ids[0]) || !c.Cancel(ids[1]) || c.Cancel(ids[1]) || c.Cancel(77) {
 			t.Error("cancel said the wrong thing")
 		}
 	}})
@@ -509,7 +509,7 @@ func TestCancel(t *testing.T) {
 		t.Errorf("a result after the cancel: %s", v)
 	}
 	r.round(&Input{query: func(c *Core) {
-		if !c.retry(ids[0]) || c.retry(ids[0]) {
+		if !c.Retry(ids[0]) || c.Retry(ids[0]) {
 			t.Error("retry said the wrong thing")
 		}
 	}})
@@ -523,7 +523,7 @@ func TestRetryAndItsEndInOneRound(t *testing.T) {
 	r := newRig(t)
 	admin := r.client(wire.RoleAdmin)
 	id := r.submit(admin, 1)[0]
-	r.round(&Input{query: func(c *Core) { c.cancel(id); c.retry(id); c.cancel(id); c.retry(id) }})
+	r.round(&Input{query: func(c *Core) { c.Cancel(id); c.Retry(id); c.Cancel(id); c.Retry(id) }})
 	r.want(id, task.Queued, 0)
 	if n := r.c.counts.byState[task.Queued]; n != 1 {
 		t.Errorf("%d queued", n)
@@ -699,7 +699,7 @@ func TestCountsAndEvents(t *testing.T) {
 	for i, a := range pi.assigned() {
 		pi.result(a.Task.Lease, []task.Outcome{task.AttemptCompleted, task.AttemptFailed, task.AttemptTimedOut}[i], "output")
 	}
-	r.round(&Input{query: func(c *Core) { c.cancel(ids[9]); c.retry(ids[1]) }})
+	r.round(&Input{query: func(c *Core) { c.Cancel(ids[9]); c.Retry(ids[1]) }})
 	byState, today, output, err := r.db.Counts(context.Background(), r.now.Truncate(24*time.Hour))
 	if err != nil {
 		t.Fatal(err)

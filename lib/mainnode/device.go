@@ -102,7 +102,7 @@ func (c *Core) mayJoin(fingerprint string, j *wire.Join) (*store.Invite, error) 
 	i, ok := c.invites[j.Invite]
 	right := wire.SameHash(i.Hash, wire.JoinCode{ID: j.Invite, Secret: j.Secret}.Hash())
 	if !ok || !right || c.now.After(i.Expires) || i.UsedBy != "" && i.UsedBy != fingerprint {
-		return nil, wire.Errorf(wire.ErrJoin, "join: make another with rc-ctl invite")
+		return nil, fmt.Errorf("%w; make another with rc-ctl invite", wire.ErrJoin)
 	}
 	return &i, nil
 }
@@ -142,6 +142,9 @@ func (c *Core) helloWorker(in *Input, version int, h *wire.Hello) error {
 	d.says, d.reason = device.Online, ""
 	c.heard(d)
 	held := c.reconcile(d, h.Held, sameLife, allAssigns)
+	for _, t := range d.held {
+		t.number = 0 // of no assignment on this connection
+	}
 	c.effects = append(c.effects, Effect{Session: s.id, Role: wire.RoleWorker, Message: wire.Message{Type: wire.TypeWelcome, ReplyTo: in.Message.ID, Body: wire.Welcome{
 		Protocol: version, Software: c.self, MainNode: c.set.Name, Role: wire.RoleWorker, DeviceID: d.row.ID,
 		Heartbeat: c.set.Heartbeat.Seconds(), Lease: c.set.Lease().Seconds(), Incarnation: c.incarnation, Addresses: c.addresses, Held: held}}})
@@ -179,24 +182,26 @@ func (c *Core) reconcile(d *machine, held []wire.Held, sameLife bool, upTo int64
 }
 
 // register takes a device's profile.
-func (c *Core) register(s *session, p *device.Profile) error {
-	if p.Slots < 0 || p.Slots > 10_000 {
-		return wire.Errorf(wire.ErrField, "slots %d: between 0 and 10000", p.Slots)
-	}
+func (c *Core) register(s *session, p *device.Profile) {
 	d := s.device
 	if !reflect.DeepEqual(d.row.Profile, *p) {
 		d.row.Profile = *p
 		d.sched = scheduler.NewDevice(d.row.ID, *p)
+		c.pending = true // what it could not take it may take now
 		c.batch.Device(d.row)
 	}
 	c.update(d)
-	return nil
 }
 
 // heartbeat takes how a device is, and looks for attempts that only one side believes in.
 func (c *Core) heartbeat(s *session, h *wire.Heartbeat) wire.HeartbeatAck {
 	d := s.device
 	d.metrics = h.Metrics
+	for _, p := range []*float64{d.metrics.CPU, d.metrics.Memory, d.metrics.Disk, d.metrics.Battery} {
+		if p != nil {
+			*p = min(max(*p, 0), 100)
+		}
+	}
 	switch h.Status {
 	case device.Draining, device.Paused:
 		d.says, d.reason = h.Status, h.Reason
@@ -311,10 +316,22 @@ func (c *Core) actOnDevice(a *deviceAction) error {
 
 // remove forgets a device and its key. What it held goes back to the queue; it is not the device's loss but the owner's will.
 func (c *Core) remove(d *machine) {
+	s := d.session
 	for _, t := range d.holding() {
+		if s != nil {
+			c.say(s.id, wire.Message{Type: wire.TypeTaskCancel, Target: d.row.ID, Body: wire.Cancel{Lease: t.lease(), Reason: "the device was removed"}})
+		}
 		c.lose(t, "its device was removed", false)
 	}
-	if s := d.session; s != nil {
+	// The code that it joined with is not to let it in again.
+	for id, i := range c.invites {
+		if i.UsedBy == d.row.Fingerprint {
+			i.UsedBy = "removed"
+			c.invites[id] = i
+			c.batch.Invite(i)
+		}
+	}
+	if s != nil {
 		delete(c.sessions, s.id)
 		d.session = nil
 		c.say(s.id, wire.Message{Type: wire.TypeError, Body: wire.NewError(wire.Errorf(wire.ErrAuth, "this device was removed"))})

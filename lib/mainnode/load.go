@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,10 +19,10 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
-// NewCore rebuilds the core from what the store holds.
-func NewCore(ctx context.Context, set Settings, db *store.DB, log *slog.Logger, now time.Time) (*Core, error) {
+// NewCore rebuilds the core from what the store holds. lease makes the token of a lease: the one source of randomness in it.
+func NewCore(ctx context.Context, set Settings, db *store.DB, log *slog.Logger, now time.Time, lease func() string) (*Core, error) {
 	c := &Core{
-		set: set, db: db, ctx: ctx, log: log, lease: newLease, started: now, now: now,
+		set: set, db: db.ForWriter(), ctx: ctx, log: log, lease: lease, started: now, now: now,
 		tasks: map[task.ID]*openTask{}, queue: scheduler.NewQueue(set.Ageing),
 		devices: map[string]*machine{}, byKey: map[string]*machine{}, ready: map[*machine]struct{}{},
 		sessions: map[int64]*session{}, tokens: map[string]store.Token{}, invites: map[string]store.Invite{},
@@ -79,7 +81,7 @@ func (c *Core) loadTasks() error {
 	return c.db.OpenTasks(c.ctx, func(stored task.Task, last *store.Attempt) {
 		t := newOpenTask(stored.ID, stored.Job, &stored.Spec, stored.Submitted)
 		t.row = store.Task{ID: stored.ID, State: stored.State, Attempt: stored.Attempt, Device: stored.Device, Reason: stored.Reason,
-			Failures: stored.Failures, Losses: stored.Losses, Eligible: value(stored.Eligible), Started: value(stored.Started), Output: stored.Output}
+			Failures: stored.Failures, Losses: stored.Losses, Eligible: earlier(value(stored.Eligible), c.now.Add(maxBackoff)), Started: value(stored.Started), Output: stored.Output}
 		t.last = last
 		c.tasks[stored.ID] = t
 		if stored.State == task.Queued {
@@ -109,12 +111,20 @@ func (c *Core) Start(now time.Time) Round {
 		c.batch.Set("incarnation", c.incarnation)
 	}
 	c.event(cluster.Event{Kind: cluster.MainStarted, Reason: c.self})
-	for _, t := range c.tasks { // of a device that was removed while the main node was ending
-		if t.row.State != task.Queued && t.device == nil {
+	for _, id := range slices.Sorted(maps.Keys(c.tasks)) { // of a device that was removed while the main node was ending
+		if t := c.tasks[id]; t.row.State != task.Queued && t.device == nil {
 			c.lose(t, "its device was removed", false)
 		}
 	}
 	return c.decided()
+}
+
+// earlier keeps a clock that was set back from letting a task wait for longer than it ever would.
+func earlier(a, b time.Time) time.Time {
+	if a.After(b) {
+		return b
+	}
+	return a
 }
 
 func value(t *time.Time) time.Time {

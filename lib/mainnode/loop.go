@@ -69,6 +69,9 @@ func (l *loop) gather(round []*Input) []*Input {
 // round is one turn: decide, commit, act.
 func (l *loop) round(inputs []*Input, now time.Time) error {
 	r := l.core.Decide(now, inputs)
+	if l.core.broken != nil {
+		return l.core.broken
+	}
 	if err := l.commit(r); err != nil {
 		return err
 	}
@@ -161,7 +164,7 @@ const pruneEvery = 10 * time.Second
 func (l *loop) prune() error {
 	c := l.core
 	for range 4 {
-		p, err := c.db.Prune(context.WithoutCancel(c.ctx), c.set.Keep, time.Now(), c.counts.keptEnded(), c.counts.output)
+		p, err := c.db.Prune(context.WithoutCancel(c.ctx), c.set.Keep, time.Now(), c.counts.keptEnded(), c.counts.output-c.openOutput())
 		if err != nil {
 			return err
 		}

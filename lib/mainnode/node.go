@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,7 +40,7 @@ type Node struct {
 	wakes  *wakes
 
 	lastSession atomic.Int64
-	strangers   chan struct{} // a place for each connection that has not been welcomed
+	strangers   strangers
 
 	mu    sync.Mutex
 	conns map[int64]*conn
@@ -64,7 +65,7 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 	if err != nil {
 		return nil, err
 	}
-	core, err := NewCore(ctx, set, db, log, time.Now())
+	core, err := NewCore(ctx, set, db, log, time.Now(), newLease)
 	if err != nil {
 		return nil, err
 	}
@@ -73,12 +74,10 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 		beat = func() {}
 	}
 	n = &Node{dir: dir, log: log, db: db, tls: identity.ServerTLS(), core: core, events: newEventLog(core.lastEvent), wakes: newWakes(),
-		strangers: make(chan struct{}, maxStrangers), conns: map[int64]*conn{}}
+		strangers: strangers{from: map[netip.Addr]int{}}, conns: map[int64]*conn{}}
 	n.loop = &loop{core: core, in: make(chan *Input, maxBatch), events: n.events, wakes: n.wakes, act: n.act, beat: beat}
 	return n, n.firstRound()
 }
-
-const maxStrangers = 1024
 
 // loadIdentity reads the main node's key, or makes one at the first start.
 func loadIdentity(path, name string) (*wire.Identity, error) {
@@ -120,17 +119,18 @@ func (n *Node) firstRound() error {
 // Fingerprint is what others know this main node by.
 func (n *Node) Fingerprint() string { return n.core.fingerprint }
 
+// Announce leaves in the data directory where this main node can be reached.
+func (n *Node) Announce(listeners ...net.Listener) error {
+	n.core.addresses = addresses(listeners)
+	return cli.WriteFile(filepath.Join(n.dir, wire.FileAddress), []byte(local(listeners[0].Addr())+"\n"), 0o644)
+}
+
 // Serve serves on listeners until ctx is done, then ends every session and commits what was decided. An error means that the disk did
 // not take a commit.
 func (n *Node) Serve(ctx context.Context, listeners ...net.Listener) error {
 	// Sessions end after the loop, so that the last answers still leave.
 	speaking, hush := context.WithCancel(context.WithoutCancel(ctx))
 	defer hush()
-	n.core.addresses = addresses(listeners)
-	here := local(listeners[0].Addr())
-	if err := cli.WriteFile(filepath.Join(n.dir, wire.FileAddress), []byte(here+"\n"), 0o644); err != nil {
-		return err
-	}
 	defer os.Remove(filepath.Join(n.dir, wire.FileAddress))
 	var sessions sync.WaitGroup
 	for _, l := range listeners {
@@ -151,10 +151,7 @@ func (n *Node) discard(sessions *sync.WaitGroup) {
 	go func() { sessions.Wait(); close(done) }()
 	for {
 		select {
-		case in := <-n.loop.in:
-			if in.done != nil {
-				close(in.done)
-			}
+		case <-n.loop.in: // who asked is told by the end of its context
 		case <-done:
 			return
 		}
@@ -187,13 +184,12 @@ func (n *Node) accept(ctx context.Context, l net.Listener, sessions *sync.WaitGr
 				return
 			}
 		}
-		select {
-		case n.strangers <- struct{}{}:
-			sessions.Go(func() { n.serve(ctx, raw) })
-		default:
+		if !n.strangers.admit(raw.RemoteAddr()) {
 			n.log.Warn("too many connections that have not said who they are", "from", raw.RemoteAddr().String())
 			raw.Close()
+			continue
 		}
+		sessions.Go(func() { n.serve(ctx, raw) })
 	}
 }
 
@@ -214,8 +210,19 @@ func (n *Node) forget(c *conn) {
 	defer n.mu.Unlock()
 	delete(n.conns, c.id)
 	if c.role.Load() == nil {
-		<-n.strangers
+		n.strangers.leave(c.wire.RemoteAddr())
 	}
+}
+
+// enrolled says whether a device with this key has joined.
+func (n *Node) enrolled(ctx context.Context, fingerprint string) (yes bool) {
+	ctx, cancel := context.WithTimeout(ctx, strangerTime)
+	defer cancel()
+	known := make(chan bool, 1)
+	if n.loop.ask(ctx, func(c *Core) { known <- c.byKey[fingerprint] != nil }) != nil {
+		return false
+	}
+	return <-known
 }
 
 // act does what the core decided, after it was committed.
@@ -230,7 +237,7 @@ func (n *Node) act(effects []Effect) {
 		}
 		if e.Role != "" && c.role.Load() == nil {
 			c.welcomed(e.Role)
-			<-n.strangers
+			n.strangers.leave(c.wire.RemoteAddr())
 		}
 		if e.Message.Type != "" {
 			c.out.put(e.Message)

@@ -2,9 +2,11 @@ package mainnode
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"github.com/retire-cluster/retire-cluster/lib/device"
 	"github.com/retire-cluster/retire-cluster/lib/store"
@@ -80,6 +82,7 @@ func (c *conn) take(ctx context.Context, m wire.Message, peer, address string) e
 	}
 	if ask, ok := asked[m.Type]; ok {
 		body, err := ask(c, ctx, &m)
+		c.out.waitFor(fewAnswers) // who asks and does not read is not answered
 		c.reply(m, body, err)
 		return nil
 	}
@@ -91,9 +94,42 @@ func check(body any) error {
 	switch b := body.(type) {
 	case *wire.Submit:
 		return checkSubmit(b)
-	case *wire.Output:
-		_, err := b.Chunk()
-		return err
+	case *wire.Result:
+		if !(b.Wall >= 0 && b.Wall <= task.MaxTimeout) || b.OutputBytes < 0 {
+			return wire.Errorf(wire.ErrField, "execution_time %g, output_bytes %d", b.Wall, b.OutputBytes)
+		}
+		return checkReason(b.Reason)
+	case *wire.Release:
+		return checkReason(b.Reason)
+	case *wire.Heartbeat:
+		return checkReason(b.Reason)
+	case *device.Profile:
+		return checkProfile(b)
+	}
+	return nil
+}
+
+const maxReason = 4 << 10 // bytes
+
+func checkReason(s string) error {
+	if len(s) > maxReason {
+		return wire.Errorf(wire.ErrField, "a reason of %d bytes, at most %d", len(s), maxReason)
+	}
+	return nil
+}
+
+const maxProfile = 16 << 10 // bytes of JSON
+
+func checkProfile(p *device.Profile) error {
+	b, err := json.Marshal(p)
+	hw := &p.Hardware
+	switch {
+	case err != nil || len(b) > maxProfile:
+		return wire.Errorf(wire.ErrField, "a profile of %d bytes, at most %d", len(b), maxProfile)
+	case p.Slots < 0 || p.Slots > wire.MaxSlots:
+		return wire.Errorf(wire.ErrField, "slots %d: between 0 and %d", p.Slots, wire.MaxSlots)
+	case hw.CPUCores < 0 || hw.CPUCores > 1<<16 || hw.Memory < 0 || hw.Memory > 1<<50 || hw.Disk < 0 || hw.Disk > 1<<60:
+		return wire.Errorf(wire.ErrField, "hardware_specs: %d cores, %d bytes of memory, %d of disk", hw.CPUCores, hw.Memory, hw.Disk)
 	}
 	return nil
 }
@@ -104,8 +140,8 @@ func checkSubmit(s *wire.Submit) error {
 	if len(s.Tasks) == 0 || len(s.Tasks) > maxTasks {
 		return wire.Errorf(wire.ErrField, "submit: %d tasks, between 1 and %d in a message", len(s.Tasks), maxTasks)
 	}
-	if len(s.Key) > 128 || s.KeyIndex < 0 {
-		return wire.Errorf(wire.ErrField, "submit: a key has at most 128 bytes, its index is not negative")
+	if len(s.Key) > 128 || s.KeyIndex < 0 || s.KeyIndex > math.MaxInt32 {
+		return wire.Errorf(wire.ErrField, "submit: a key has at most 128 bytes, its index is between 0 and %d", math.MaxInt32)
 	}
 	for i := range s.Tasks {
 		t := &s.Tasks[i]
@@ -158,29 +194,24 @@ func (c *conn) device(ctx context.Context, m *wire.Message) (any, error) {
 			held = append(held, t.row.ID)
 		}
 	})
-	if err != nil || missing != nil {
-		return nil, errorsFirst(err, missing)
+	if err := cmp.Or(err, missing); err != nil {
+		return nil, err
 	}
 	shown.Tasks = []task.Task{}
 	if len(held) > 0 {
-		shown.Tasks, err = c.node.db.Tasks(ctx, store.Filter{Tasks: held}, 0, len(held), false)
-	}
-	return shown, err
-}
-
-func errorsFirst(errs ...error) error {
-	for _, err := range errs {
+		found, err := c.node.db.Tasks(ctx, store.Filter{Tasks: held}, 0, len(held), false)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		shown.Tasks = cutPage(found)
 	}
-	return nil
+	return shown, nil
 }
 
 const (
 	tasksPage  = 500 // at most; and fewer where they are large, so that a page fits into a message
 	pageBytes  = wire.MaxMessage * 3 / 4
-	rowBytes   = 700 // of a task without its payload, generously
+	rowBytes   = 900 // of a task without its texts, generously
 	mostSelect = 1000
 )
 
@@ -208,7 +239,7 @@ func (c *conn) tasks(ctx context.Context, m *wire.Message) (any, error) {
 func cutPage(found []task.Task) []task.Task {
 	size := 0
 	for i := range found {
-		size += len(found[i].Payload) + rowBytes
+		size += taskBytes(&found[i])
 		if size > pageBytes && i > 0 {
 			return found[:i]
 		}
@@ -217,6 +248,15 @@ func cutPage(found []task.Task) []task.Task {
 		return []task.Task{}
 	}
 	return found
+}
+
+// taskBytes is at least what a task takes in a message: a character of free text may become six when it is escaped.
+func taskBytes(t *task.Task) int {
+	text := len(t.Name) + len(t.Reason)
+	for _, tag := range t.Requirements.Tags {
+		text += len(tag) + 3
+	}
+	return rowBytes + len(t.Payload) + 6*text
 }
 
 // complete adds what only the core knows of open tasks.
@@ -269,27 +309,35 @@ func (c *conn) act(ctx context.Context, m *wire.Message, role wire.Role) error {
 	if err := m.Decode(&sel); err != nil {
 		return err
 	}
-	ids, err := c.selected(ctx, &sel)
+	done, err := c.actOn(ctx, m, &sel)
 	if err != nil {
-		return fmt.Errorf("%s: %w", m.Type, err)
+		err = fmt.Errorf("%s: %w", m.Type, err)
 	}
-	var done wire.Selected
+	c.out.waitFor(fewAnswers)
+	c.reply(*m, done, err)
+	return nil
+}
+
+func (c *conn) actOn(ctx context.Context, m *wire.Message, sel *wire.Select) (done wire.Selected, err error) {
+	ids, err := c.selected(ctx, sel)
+	if err != nil {
+		return done, err
+	}
 	for len(ids) > 0 {
 		page := ids[:min(len(ids), mostSelect)]
 		ids = ids[len(page):]
 		err := c.node.loop.ask(ctx, func(core *Core) {
 			for _, id := range page {
-				if m.Type == wire.TypeRetry && core.retry(id) || m.Type == wire.TypeCancel && core.cancel(id) {
+				if m.Type == wire.TypeRetry && core.Retry(id) || m.Type == wire.TypeCancel && core.Cancel(id) {
 					done.Count++
 				}
 			}
 		})
 		if err != nil {
-			return err
+			return done, err
 		}
 	}
-	c.reply(*m, done, nil)
-	return nil
+	return done, nil
 }
 
 // selected finds the tasks of a selection. Naming one that does not exist is an error; a state that none is in is not.
@@ -373,6 +421,9 @@ func (c *conn) stream(ctx context.Context, m wire.Message) error {
 		f := new(wire.FollowOutput)
 		if err := m.Decode(f); err != nil {
 			return err
+		}
+		if f.Position < 0 || f.Attempt < 0 {
+			return wire.Errorf(wire.ErrField, "follow_output: attempt %d, position %d", f.Attempt, f.Position)
 		}
 		follow = f.Follow
 		run = func(ctx context.Context) {

@@ -26,6 +26,7 @@ const (
 const (
 	maxWaiting     = 50_000 // messages; a peer that lets so many wait is cut off
 	enoughForNow   = 512    // messages; who streams waits until there are fewer
+	fewAnswers     = 8      // messages, of up to a mebibyte; the next question is not answered until there are fewer
 	followsAtATime = 256    // of one session
 )
 
@@ -49,7 +50,7 @@ func (n *Node) serve(ctx context.Context, raw net.Conn) {
 	raw.SetDeadline(time.Now().Add(strangerTime))
 	secure, err := n.secure(ctx, raw)
 	if err != nil {
-		<-n.strangers
+		n.strangers.leave(raw.RemoteAddr())
 		n.log.Debug("connection refused", "from", raw.RemoteAddr().String(), "err", err)
 		return
 	}
@@ -59,6 +60,9 @@ func (n *Node) serve(ctx context.Context, raw net.Conn) {
 	c.follows.init()
 	n.open(c)
 	defer n.forget(c)
+	if peer := wire.PeerFingerprint(secure.ConnectionState()); peer != "" && n.enrolled(ctx, peer) {
+		c.wire.SetLimit(wire.MaxMessage) // its hello lists all that it holds
+	}
 	// The end of the outbox ends the writer, which closes the connection, which ends the reader.
 	stop := context.AfterFunc(ctx, c.out.close)
 	defer stop()
@@ -205,14 +209,19 @@ func (o *outbox) put(m wire.Message) {
 	o.filled.Signal()
 }
 
-// stream waits for room before it puts; false: the session is over.
-func (o *outbox) stream(m wire.Message) bool {
+// waitFor waits until fewer messages than these wait; false: the session is over.
+func (o *outbox) waitFor(few int) bool {
 	o.mu.Lock()
-	for len(o.waiting) >= enoughForNow && !o.closed {
+	defer o.mu.Unlock()
+	for len(o.waiting) >= few && !o.closed {
 		o.emptied.Wait()
 	}
-	open := !o.closed
-	o.mu.Unlock()
+	return !o.closed
+}
+
+// stream waits for room before it puts; false: the session is over.
+func (o *outbox) stream(m wire.Message) bool {
+	open := o.waitFor(enoughForNow)
 	o.put(m)
 	return open
 }
@@ -240,11 +249,13 @@ func (o *outbox) close() {
 // follows are the streams that a session has asked for.
 type follows struct {
 	mu      sync.Mutex
-	running map[string]context.CancelFunc // by the request's message_id
+	running map[string]*follow // by the request's message_id
 	group   sync.WaitGroup
 }
 
-func (f *follows) init() { f.running = map[string]context.CancelFunc{} }
+type follow struct{ cancel context.CancelFunc }
+
+func (f *follows) init() { f.running = map[string]*follow{} }
 
 // start runs a stream in a goroutine of its own until it ends, is unfollowed, or the session ends.
 func (f *follows) start(ctx context.Context, request string, run func(context.Context)) error {
@@ -254,10 +265,16 @@ func (f *follows) start(ctx context.Context, request string, run func(context.Co
 		return wire.Errorf(wire.ErrBusy, "follow: %d streams on one connection", len(f.running))
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	f.running[request] = cancel
+	this := &follow{cancel}
+	f.running[request] = this
 	f.group.Go(func() {
 		run(ctx)
-		f.stop(request)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		cancel()
+		if f.running[request] == this { // and not another that took its name after it was stopped
+			delete(f.running, request)
+		}
 	})
 	return nil
 }
@@ -265,16 +282,16 @@ func (f *follows) start(ctx context.Context, request string, run func(context.Co
 func (f *follows) stop(request string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if cancel := f.running[request]; cancel != nil {
-		cancel()
+	if this := f.running[request]; this != nil {
+		this.cancel()
 		delete(f.running, request)
 	}
 }
 
 func (f *follows) wait() {
 	f.mu.Lock()
-	for _, cancel := range f.running {
-		cancel()
+	for _, this := range f.running {
+		this.cancel()
 	}
 	f.mu.Unlock()
 	f.group.Wait()

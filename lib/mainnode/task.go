@@ -96,7 +96,7 @@ func (c *Core) submit(s *session, m *wire.Submit) (any, error) {
 		c.batch.Key(store.Key{Principal: s.principal, Key: m.Key, Index: m.KeyIndex, Count: len(m.Tasks), First: first, At: c.now})
 	}
 	c.counts.submitted += int64(len(m.Tasks))
-	c.event(cluster.Event{Kind: cluster.JobSubmitted, Job: reply.Job, Count: len(m.Tasks), Reason: s.principal})
+	c.event(cluster.Event{Kind: cluster.JobSubmitted, Job: reply.Job, Count: len(m.Tasks)})
 	return reply, nil
 }
 
@@ -117,8 +117,8 @@ func (c *Core) checkJob(job task.JobID) error {
 	if t := c.tasks[job.First()]; t != nil && t.job == job {
 		return nil
 	}
-	if t, err := c.db.Task(c.ctx, job.First()); err == nil && t.Job == job {
-		return nil
+	if known, err := c.db.HasJob(c.ctx, job); err != nil || known {
+		return err
 	}
 	return wire.Errorf(task.ErrNotFound, "job %s", job)
 }
@@ -272,21 +272,24 @@ func (c *Core) requeue(t *openTask, reason string, after time.Duration) {
 // lose takes an attempt from a device that does not have it any more, or gives it up. Every way of losing one comes through
 // here; counts is false where it certainly was not the task that took its device down.
 func (c *Core) lose(t *openTask, reason string, counts bool) {
-	outcome := task.AttemptReleased
-	if counts {
-		outcome = task.AttemptLost
-		t.row.Losses++
-		c.counts.lost++
+	if !counts {
+		c.concede(t, reason, 0)
+		return
 	}
-	c.conclude(t, outcome, reason)
-	switch {
-	case t.row.Losses >= lostLimit:
+	t.row.Losses++
+	c.counts.lost++
+	c.conclude(t, task.AttemptLost, reason)
+	if t.row.Losses >= lostLimit {
 		c.finish(t, task.Failed, fmt.Sprintf("lost_limit: %d devices were lost while they ran it, the last because %s", t.row.Losses, reason), nil)
-	case t.row.Attempt >= attemptLimit:
-		c.finish(t, task.Failed, fmt.Sprintf("tried %d times, the last time %s", t.row.Attempt, reason), nil)
-	default:
-		c.requeue(t, reason, 0)
+		return
 	}
+	c.requeue(t, reason, 0)
+}
+
+// concede takes an attempt back without blame.
+func (c *Core) concede(t *openTask, reason string, wait time.Duration) {
+	c.conclude(t, task.AttemptReleased, reason)
+	c.requeue(t, reason, wait)
 }
 
 // adopt makes the core believe what a device holds: an attempt that it was given up for is taken back as it is, and one whose start
@@ -297,7 +300,7 @@ func (c *Core) adopt(t *openTask, d *machine, state wire.HeldState) {
 		t.device, t.number = d, 0
 		d.held[t.row.ID] = t
 		if t.last.Outcome == task.AttemptLost {
-			t.row.Losses--
+			t.row.Losses = max(0, t.row.Losses-1)
 		}
 		t.last.Outcome, t.last.Reason, t.last.Finished = task.AttemptLeased, "", nil
 		t.row.Eligible, t.row.Reason = time.Time{}, ""

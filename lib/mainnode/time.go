@@ -19,6 +19,7 @@ func (c *Core) timeouts() {
 		c.due()
 	}
 	c.silence()
+	c.expireTokens()
 	for id, i := range c.invites {
 		if c.now.After(i.Expires.Add(time.Hour)) {
 			delete(c.invites, id)
@@ -66,6 +67,16 @@ func (n *counts) keptEnded() (sum int64) {
 	for s, many := range n.byState {
 		if s.Ended() {
 			sum += many
+		}
+	}
+	return sum
+}
+
+// openOutput is what running attempts have printed, in bytes: no task that has ended is to make room for it.
+func (c *Core) openOutput() (sum int64) {
+	for _, d := range c.devices {
+		for _, t := range d.held {
+			sum += t.last.Output
 		}
 	}
 	return sum

@@ -111,7 +111,7 @@ func (c *Core) whyWaiting(t *openTask) string {
 	}
 	switch {
 	case len(busy) > 0:
-		return fmt.Sprintf("waits for a free slot on %s; %d tasks in the queue", few(busy), c.queue.Len())
+		return fmt.Sprintf("waits for a free slot on %s, in a queue of %d", few(busy), c.queue.Len())
 	case len(away) > 0:
 		return "fits only devices that are not at work: " + few(away)
 	}

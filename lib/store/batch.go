@@ -142,7 +142,7 @@ func (b *Batch) RemoveDevice(id string) {
 // Key remembers a submission's key.
 func (b *Batch) Key(k Key) { b.keys = append(b.keys, k) }
 
-// Token adds a token; RevokeToken ends one.
+// Token adds a token.
 func (b *Batch) Token(t Token) { b.tokens = append(b.tokens, t) }
 
 // RevokeToken ends a token.

@@ -175,7 +175,7 @@ func (db *DB) Resolve(ctx context.Context, text string) (task.ID, error) {
 	return found, rows.Err()
 }
 
-// Open calls yield for every task that is not over, in order of submission, with its newest attempt where it has one.
+// OpenTasks calls yield for every task that is not over, in order of submission, with its newest attempt where it has one.
 func (db *DB) OpenTasks(ctx context.Context, yield func(task.Task, *Attempt)) error {
 	attempts, err := query(ctx, db.r, scanAttempt, "SELECT "+attemptColumns+` FROM attempts WHERE (task, number) IN
 		(SELECT id, attempt FROM tasks WHERE state IN (1,2,3) AND state < 4 AND attempt > 0)`)
@@ -201,6 +201,12 @@ func (db *DB) OpenTasks(ctx context.Context, yield func(task.Task, *Attempt)) er
 		yield(t, byTask[t.ID])
 	}
 	return classify(rows.Err())
+}
+
+// HasJob says whether tasks were submitted as this job.
+func (db *DB) HasJob(ctx context.Context, job task.JobID) (known bool, err error) {
+	err = db.r.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM jobs WHERE id=?)", job).Scan(&known)
+	return known, classify(err)
 }
 
 // Output reads what an attempt printed, from a position on, at most about limit bytes.

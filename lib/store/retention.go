@@ -59,15 +59,24 @@ type oldTask struct {
 }
 
 func (p *Pruned) tasks(ctx context.Context, tx *sql.Tx, k Keep, now time.Time, ended, output int64) error {
-	oldest, err := oldestTasks(ctx, tx)
+	past := func(t oldTask) bool {
+		return k.TasksFor > 0 && t.finished < now.Add(-k.TasksFor).UnixMilli() || k.Tasks > 0 && ended > k.Tasks
+	}
+	much := func(oldTask) bool { return k.OutputBytes > 0 && output > k.OutputBytes }
+	if err := p.remove(ctx, tx, "", past, &ended, &output); err != nil {
+		return err
+	}
+	return p.remove(ctx, tx, "AND output > 0", much, &ended, &output) // what printed nothing makes no room
+}
+
+// remove removes ended tasks, oldest first, as long as they are to go.
+func (p *Pruned) remove(ctx context.Context, tx *sql.Tx, which string, goes func(oldTask) bool, ended, output *int64) error {
+	oldest, err := oldestTasks(ctx, tx, which)
 	if err != nil {
 		return err
 	}
 	for _, t := range oldest {
-		old := k.TasksFor > 0 && t.finished < now.Add(-k.TasksFor).UnixMilli()
-		many := k.Tasks > 0 && ended > k.Tasks
-		much := k.OutputBytes > 0 && output > k.OutputBytes
-		if !old && !many && !much {
+		if !goes(t) {
 			return nil
 		}
 		for _, q := range []string{"DELETE FROM output WHERE task=?", "DELETE FROM attempts WHERE task=?", "DELETE FROM tasks WHERE id=?"} {
@@ -75,7 +84,7 @@ func (p *Pruned) tasks(ctx context.Context, tx *sql.Tx, k Keep, now time.Time, e
 				return err
 			}
 		}
-		ended, output = ended-1, output-t.output
+		*ended, *output = *ended-1, *output-t.output
 		p.Ended[t.state]++
 		p.OutputBytes += t.output
 	}
@@ -83,9 +92,9 @@ func (p *Pruned) tasks(ctx context.Context, tx *sql.Tx, k Keep, now time.Time, e
 	return nil
 }
 
-func oldestTasks(ctx context.Context, tx *sql.Tx) (oldest []oldTask, err error) {
+func oldestTasks(ctx context.Context, tx *sql.Tx, which string) (oldest []oldTask, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT id, state, finished, (SELECT coalesce(sum(output), 0) FROM attempts WHERE task = tasks.id) FROM tasks
-		WHERE finished IS NOT NULL AND state >= 4 ORDER BY finished LIMIT ?`, pruneAtOnce)
+		WHERE finished IS NOT NULL AND state >= 4 `+which+` ORDER BY finished LIMIT ?`, pruneAtOnce)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +125,9 @@ func (p *Pruned) keys(ctx context.Context, tx *sql.Tx, k Keep, now time.Time) er
 		if err := p.note(r, err, pruneAtOnce); err != nil {
 			return err
 		}
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM jobs WHERE last < (SELECT min(id) FROM tasks)"); err != nil {
+		return err
 	}
 	_, err := tx.ExecContext(ctx, "DELETE FROM invites WHERE expires < ?", now.Add(-24*time.Hour).UnixMilli())
 	return err

@@ -64,6 +64,9 @@ func (db *DB) open(ctx context.Context) (err error) {
 	if err = checkHeader(db.path); err != nil {
 		return err
 	}
+	if err = private(db.path); err != nil {
+		return err
+	}
 	if db.w, err = open(db.path, "rwc", 1); err != nil {
 		return err
 	}
@@ -93,6 +96,15 @@ func checkHeader(path string) error {
 		return ErrForeign
 	}
 	return checkVersion(int(binary.BigEndian.Uint32(header[68:])), int(binary.BigEndian.Uint32(header[60:])))
+}
+
+// private makes the file one that only its owner reads, before anything is in it: SQLite gives its other files the same rights.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o600), f.Close())
 }
 
 // checkVersion says whether a database with this mark and version is one that we can work with; both are 0 in a new one.
@@ -199,6 +211,14 @@ func (db *DB) step(ctx context.Context, version int) error {
 		}
 	}
 	return tx.Commit()
+}
+
+// ForWriter is the same database, read through the writer's connection, which no query of anybody else keeps busy. Only
+// who commits may use it, and not while committing.
+func (db *DB) ForWriter() *DB {
+	own := *db
+	own.r = db.w
+	return &own
 }
 
 // Close ends all use of the database. Whatever was committed is on disk already.

@@ -13,6 +13,9 @@ import (
 	"unicode/utf8"
 )
 
+// MaxSlots is how many attempts a device may run at once: what it holds must fit into one message.
+const MaxSlots = 1024
+
 // Limits of what one message may be. They are bytes, but for MaxDepth.
 const (
 	MaxMessage  = 1 << 20
@@ -148,11 +151,11 @@ func (c *Conn) encode(m *Message, now string) error {
 	if m.Body == nil && m.Data != nil {
 		o.Data = m.Data
 	}
-	return c.enc.Encode(&o) // ends with the newline that ends the message
-}
-
-// Fits says whether a message would be taken by the other side.
-func Fits(m Message) bool {
-	b, err := json.Marshal(outgoing{Type: m.Type, Data: m.Body})
-	return err == nil && len(b)+512 <= MaxMessage
+	err := c.enc.Encode(&o) // ends with the newline that ends the message
+	if errors.As(err, new(*json.UnsupportedValueError)) || errors.As(err, new(*json.MarshalerError)) {
+		// Nothing of it was written. Who waits for it is told, rather than cut off.
+		o.Type, o.Data = TypeError, Error{Code: "E_INTERNAL", Text: "the answer cannot be written as JSON: " + err.Error()}
+		err = c.enc.Encode(&o)
+	}
+	return err
 }

@@ -20,7 +20,7 @@ none; they send a token in hello.
 # Messages
 
 A message is one JSON object (RFC 8259, UTF-8) on a line that ends with a newline. There is no newline inside it. A
-message has at most 1,048,576 bytes, before welcome at most 16,384. This is the envelope of all:
+message has at most 1,048,576 bytes, a stranger's at most 16,384, and objects and arrays stand at most 32 deep in each other. This is the envelope of all:
 
 	{"message_type":"heartbeat","sender_id":"pi4","target_id":"main","message_id":"17","reply_to":"3",
 	 "timestamp":"2026-01-15T10:30:00Z","data":{…}}
@@ -30,8 +30,8 @@ on its key or token alone. message_id is chosen by the sender, and only needed w
 carries it as reply_to. timestamp is the sender's clock, for people; nobody compares it with another clock. A field
 that is not known is ignored; a message_type that is not known is answered by an error, and the connection goes on.
 
-Every message with a message_id is answered by exactly one ack or error (hello by welcome or error). Messages without
-one are not answered, unless something is wrong with them. Answers may come in another order than the requests.
+Every request with a message_id is answered by exactly one ack or error (hello by welcome or error). Messages without
+one, and task_accept, task_progress, task_output and task_release, are not answered, unless something is wrong with them. Answers may come in another order than the requests.
 
 # Beginning: hello, welcome
 
@@ -94,7 +94,7 @@ Memory and disk are in bytes. Every heartbeat seconds it says how it is:
 
 status is online, draining (finishes what it has, wants nothing new) or paused. assign_seen is the number of the last
 task_assign read on this connection: what was assigned up to it and is not held is lost. kill lists held attempts that
-are no longer wanted. Any message received counts as a sign of life. After 5 heartbeats of silence a device is shown as
+are no longer wanted. Any message received counts as a sign of life. After some minutes of silence (5, unless set otherwise) a device is shown as
 offline; when the lease ends (lease seconds after the last message received) its attempts are given to others.
 
 # Workers: the walk of a task
@@ -154,7 +154,10 @@ of the last event before the submission: following events after it misses nothin
 	follow_output               data {"task_id":"t7k3f9q2m","attempt":0,"position":0,"follow":true}
 	unfollow                    data {"request":"5"}
 
-filter of tasks: states, device_id, job_id, task_ids, since (RFC 3339). Tasks come in the order of submission, at most limit in an answer;
+status is answered with what message.go calls cluster.Status, metrics with Metrics: their fields are named there.
+
+filter of tasks: states, device_id, job_id, task_ids, since (RFC 3339). filter of events: job_ids, task_ids, events, device_id, level, since; "last":100 begins
+with the newest hundred. Tasks come in the order of submission, at most limit in an answer;
 next, where there is more, is the after of the following request. With "newest":true they come from the newest back.
 
 A follow is answered by any number of messages with its reply_to, then one ack. Each event carries its number, one more than the last; to
@@ -170,10 +173,10 @@ Following the output of a task that is run again begins anew with the higher att
 
 # Clients: acting
 
-	cancel, retry               data {"tasks":["t7k3"],"job_ids":["j…"],"states":["queued"]}  ack {"count":12}
+	cancel, retry               data {"tasks":["t7k3"],"job_ids":["j…"],"states":["queued"],"device_id":"pi4"}  ack {"count":12}
 	drain, undrain, remove      data {"device_id":"pi4"}                          ack {}
 	invite                      data {"addresses":["192.168.1.5:8080"],"expires":86400}  ack {"code":"rcj1_…","expires":"…"}
-	token_make                  data {"role":"submit","name":"cron"}              ack {"token":"rcs1_…","id":"…"}
+	token_make                  data {"role":"submit","name":"cron","expires":0}  ack {"token":"rcs1_…","id":"…","fingerprint":"…"}
 	token_list                  data {}                                           ack {"tokens":[…]}
 	token_revoke                data {"id":"…"}                                   ack {}
 

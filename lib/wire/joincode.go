@@ -36,10 +36,10 @@ func ParseJoinCode(s string) (JoinCode, error) {
 	s = strings.ToLower(strings.Join(strings.Fields(s), ""))
 	parts := strings.Split(s, "_")
 	if len(parts) != 6 || parts[0] != joinPrefix {
-		return JoinCode{}, Errorf(ErrField, "this is not a join code (rcj1_…, as rc-ctl invite prints it)")
+		return JoinCode{}, badCode("this is not a join code (rcj1_…, as rc-ctl invite prints it)")
 	}
 	if joinCheck(s[:strings.LastIndexByte(s, '_')]) != parts[5] {
-		return JoinCode{}, Errorf(ErrField, "the join code has a typing error or is not complete")
+		return JoinCode{}, badCode("the join code has a typing error or is not complete; copy all of it")
 	}
 	j := JoinCode{Fingerprint: parts[2], ID: parts[3], Secret: parts[4]}
 	if err := CheckFingerprint(j.Fingerprint); err != nil {
@@ -47,7 +47,7 @@ func ParseJoinCode(s string) (JoinCode, error) {
 	}
 	addresses, err := base32Text.DecodeString(parts[1])
 	if err != nil || len(j.ID) != idChars || len(j.Secret) != secretChars {
-		return JoinCode{}, Errorf(ErrField, "the join code is damaged")
+		return JoinCode{}, badCode("the join code is damaged; make another with rc-ctl invite")
 	}
 	for a := range strings.SplitSeq(string(addresses), ",") {
 		if err := CheckAddress(a); err != nil {
@@ -57,6 +57,8 @@ func ParseJoinCode(s string) (JoinCode, error) {
 	}
 	return j, nil
 }
+
+func badCode(text string) error { return &Error{Code: "E_FIELD", Text: text} }
 
 // CheckAddress says whether s is host:port.
 func CheckAddress(s string) error {

@@ -61,7 +61,6 @@ type attempt struct {
 	result  task.Result
 	asked   bool // the result was sent on this connection
 	unknown bool // nobody wants to know how it ends
-	started time.Time
 }
 
 // NewCore makes the core of a worker that runs so many attempts at once, and that holds what its spool has kept.
@@ -112,7 +111,7 @@ func (c *Core) do(e Effect) { c.effects = append(c.effects, e) }
 // send says something to the main node, if there is a connection; what matters is said again after the next welcome.
 func (c *Core) send(messageType string, body any) {
 	if c.connected {
-		c.do(SendMessage{wire.Message{Type: messageType, Body: body}})
+		c.do(SendMessage{Message: wire.Message{Type: messageType, Body: body}})
 	}
 }
 
@@ -192,6 +191,7 @@ func (c *Core) assign(m *wire.Assign) {
 		c.send(wire.TypeTaskRelease, wire.Release{Lease: l, Reason: "the device is draining"})
 		return
 	case c.full():
+		c.beat() // says so, before another comes
 		c.send(wire.TypeTaskRelease, wire.Release{Lease: l, Reason: "the device holds too many results that could not be sent"})
 		return
 	}
@@ -209,7 +209,7 @@ func (c *Core) start() {
 	for len(c.queue) > 0 && c.running < c.slots {
 		a := c.queue[0]
 		c.queue = c.queue[1:]
-		a.state, a.started = wire.HeldRunning, c.now
+		a.state = wire.HeldRunning
 		c.running++
 		c.send(wire.TypeTaskAccept, wire.Accept{Lease: a.lease})
 		c.do(StartAttempt{a.lease, a.spec})
@@ -236,9 +236,8 @@ func (c *Core) unwanted(a *attempt, reason string) {
 	case wire.HeldWaiting:
 		c.unqueue(a)
 		c.forget(a)
-	case wire.HeldEnded:
-		c.judged(a)
 	}
+	// One that has ended is judged when its result comes.
 }
 
 func (c *Core) unqueue(a *attempt) {
@@ -280,7 +279,7 @@ func (c *Core) flush() {
 func (c *Core) sendOutput(a *attempt) {
 	for c.connected && a.sent < a.output.size && c.inFlight < maxInFlight {
 		chunk := a.output.at(a.sent)
-		c.send(wire.TypeTaskOutput, wire.Output{Lease: a.lease, Piece: wire.NewPiece(chunk)})
+		c.do(SendMessage{wire.Message{Type: wire.TypeTaskOutput, Body: wire.Output{Lease: a.lease, Piece: wire.NewPiece(chunk)}}, int64(len(chunk.Data))})
 		a.sent = chunk.End()
 		c.inFlight += int64(len(chunk.Data))
 	}
@@ -333,7 +332,7 @@ func (c *Core) sendResult(a *attempt) {
 	a.asked = true
 	id := c.nextID()
 	c.asked[id] = a.lease
-	c.do(SendMessage{wire.Message{Type: wire.TypeTaskResult, ID: id, Body: wire.Result{Lease: a.lease, Status: a.result.Status, Reason: a.result.Reason,
+	c.do(SendMessage{Message: wire.Message{Type: wire.TypeTaskResult, ID: id, Body: wire.Result{Lease: a.lease, Status: a.result.Status, Reason: a.result.Reason,
 		Wall: a.result.Wall, OutputBytes: a.output.size,
 		Result: wire.ResultBody{Output: stdout, ErrorOutput: stderr, ExitCode: a.result.ExitCode, Metrics: a.result.Metrics}}}})
 }
@@ -453,12 +452,14 @@ func (c *Core) drain() {
 		return
 	}
 	c.draining = true
+	if c.connected {
+		c.beat() // before anything is given back, or it would come again
+	}
 	for _, a := range c.queue {
 		c.send(wire.TypeTaskRelease, wire.Release{Lease: a.lease, Reason: "the device is draining"})
 		c.forget(a)
 	}
 	c.queue = nil
-	c.nextBeat = c.now
 }
 
 // stop ends what runs; it is given back, not failed.

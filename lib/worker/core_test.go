@@ -449,3 +449,29 @@ func FuzzOutput(f *testing.F) {
 		}
 	})
 }
+
+func TestSpoolStaysSmall(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "results.log")
+	s, _, err := openSpool(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := func(n int) Spooled {
+		return Spooled{Lease: lease(n), Result: task.Result{Status: task.AttemptCompleted}, Chunks: []task.Chunk{{Stream: task.Stdout, Data: make([]byte, 1000)}}}
+	}
+	for n := 1; n < 5000; n++ { // there is always one that is not judged
+		if err := s.add(result(n)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.judged(lease(n - 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if fi, err := os.Stat(path); err != nil || fi.Size() > 2*slack || fi.Size() != s.size {
+		t.Errorf("one result is pending, and the log has %d bytes (%v)", fi.Size(), err)
+	}
+	s.close()
+	if _, kept, err := openSpool(path); err != nil || len(kept) != 1 || kept[0].Lease != lease(4999) {
+		t.Errorf("%v %v", kept, err)
+	}
+}

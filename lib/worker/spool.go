@@ -22,7 +22,9 @@ import (
 type spool struct {
 	path    string
 	f       *os.File
-	pending map[task.Lease]struct{}
+	pending map[task.Lease]int64 // bytes of its record
+	live    int64                // bytes of all of those
+	size    int64                // bytes of the log
 }
 
 // record is a line of the log: a result, or that one was judged.
@@ -41,21 +43,36 @@ type piece struct {
 
 // openSpool opens the log and gives back the attempts whose results were not judged.
 func openSpool(path string) (*spool, []Spooled, error) {
-	s := &spool{path: path, pending: map[task.Lease]struct{}{}}
-	kept, err := readSpool(path)
+	s := &spool{path: path}
+	kept, err := s.rewrite()
+	return s, kept, err
+}
+
+// rewrite makes a new log of what is still needed, and puts it in the place of the old one when it is whole.
+func (s *spool) rewrite() (kept []Spooled, err error) {
+	if kept, err = readSpool(s.path); err != nil {
+		return nil, fmt.Errorf("read the spool of results: %w", err)
+	}
+	f, err := os.OpenFile(s.path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the spool of results: %w", err)
+		return nil, fmt.Errorf("open the spool of results: %w", err)
 	}
-	// Written anew, so that what was judged or damaged takes no room.
-	if s.f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_TRUNC|os.O_APPEND, 0o600); err != nil {
-		return nil, nil, fmt.Errorf("open the spool of results: %w", err)
-	}
-	for _, a := range kept {
-		if err := s.add(a); err != nil {
-			return nil, nil, err
+	fresh := &spool{path: s.path, f: f, pending: map[task.Lease]int64{}}
+	for _, k := range kept {
+		if err := fresh.add(k); err != nil {
+			f.Close()
+			return nil, err
 		}
 	}
-	return s, kept, nil
+	if err := os.Rename(f.Name(), s.path); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("replace the spool of results: %w", err)
+	}
+	if s.f != nil {
+		s.f.Close()
+	}
+	*s = *fresh
+	return kept, nil
 }
 
 func readSpool(path string) ([]Spooled, error) {
@@ -131,33 +148,49 @@ func (s *spool) add(k Spooled) error {
 	for _, c := range k.Chunks {
 		rec.Output = append(rec.Output, piece{c.Stream, c.After.Milliseconds(), c.Data})
 	}
-	s.pending[k.Lease] = struct{}{}
-	return s.write(&rec)
+	before := s.size
+	err := s.write(&rec)
+	s.pending[k.Lease] = s.size - before
+	s.live += s.size - before
+	return err
 }
+
+// slack is how much of the log may be of no use before it is written anew.
+const slack = 1 << 20
 
 // judged forgets a result.
 func (s *spool) judged(l task.Lease) error {
-	if _, ok := s.pending[l]; !ok {
+	size, ok := s.pending[l]
+	if !ok {
 		return nil
 	}
 	delete(s.pending, l)
-	if len(s.pending) > 0 {
-		return s.write(&record{Lease: l, Judged: true})
+	s.live -= size
+	if len(s.pending) == 0 {
+		if err := s.f.Truncate(0); err != nil {
+			return fmt.Errorf("empty the spool of results: %w", err)
+		}
+		s.size = 0
+		return nil
 	}
-	if err := s.f.Truncate(0); err != nil {
-		return fmt.Errorf("empty the spool of results: %w", err)
+	err := s.write(&record{Lease: l, Judged: true})
+	if err == nil && s.size > 2*s.live+slack {
+		_, err = s.rewrite()
 	}
-	return nil
+	return err
 }
 
+// write adds a record. Where only a part of it could be written, that is taken back: the next one begins a line.
 func (s *spool) write(rec *record) error {
 	body, err := json.Marshal(rec)
-	if err == nil {
-		_, err = fmt.Fprintf(s.f, "%08x%s\n", crc32.Checksum(body, castagnoli), body)
-	}
 	if err != nil {
 		return fmt.Errorf("write to the spool of results: %w", err)
 	}
+	line := fmt.Appendf(nil, "%08x%s\n", crc32.Checksum(body, castagnoli), body)
+	if _, err := s.f.Write(line); err != nil {
+		return fmt.Errorf("write to the spool of results: %w", errors.Join(err, s.f.Truncate(s.size)))
+	}
+	s.size += int64(len(line))
 	return nil
 }
 

@@ -11,7 +11,10 @@ import (
 type (
 	Effect any
 
-	SendMessage   struct{ wire.Message }
+	SendMessage struct {
+		wire.Message
+		Output int64 // bytes of output in it, of which Written tells when the connection has taken them
+	}
 	SendHeartbeat struct{ wire.Heartbeat } // to which the loop adds how the device is
 	StartAttempt  struct {
 		Lease task.Lease

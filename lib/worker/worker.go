@@ -33,7 +33,7 @@ type Options struct {
 	Env             func(string) (string, bool)
 	Log             *slog.Logger
 	Beat            func() // called at least every second while the loop is alive; may be nil
-	Ready           func() // called at the first welcome; may be nil
+	Ready           func() // called when it begins to work, whether the main node is there or not; may be nil
 }
 
 // Worker is a device at work.
@@ -162,7 +162,7 @@ func (w *Worker) join(ctx context.Context, facts profile.Options) error {
 	defer conn.Close()
 	var joined wire.Joined
 	if err := ask(conn, wire.TypeJoin, j, &joined); err != nil {
-		return fmt.Errorf("join: %w", err)
+		return err
 	}
 	m.DeviceID = joined.DeviceID
 	w.o.Log.Info("joined the cluster", "device", m.DeviceID, "main_node", addresses[0])
@@ -172,7 +172,7 @@ func (w *Worker) join(ctx context.Context, facts profile.Options) error {
 // Run works until drain is done (it finishes what runs) or kill (it ends what runs), and has nothing left to say. The error is that of a main node
 // that will not have this device.
 func (w *Worker) Run(drain, kill context.Context) error {
-	defer w.spool.close()
+	defer func() { w.spool.close() }()
 	boot, err := w.home.booted(0)
 	if err != nil {
 		return err
@@ -180,10 +180,14 @@ func (w *Worker) Run(drain, kill context.Context) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(drain))
 	defer cancel()
 	var connecting sync.WaitGroup
+	w.o.Ready()
 	refused := make(chan error, 1)
 	connecting.Go(func() { w.connect(ctx, boot, refused) })
 	err = w.loop(drain, kill, refused)
 	cancel()
+	for _, kill := range w.kills {
+		kill(errors.New("the worker ends"))
+	}
 	if w.link != nil {
 		w.link.close()
 	}
@@ -231,29 +235,28 @@ func (w *Worker) loop(drainCtx, kill context.Context, refused <-chan error) erro
 		case err := <-refused:
 			return err
 		}
-		if quit, err := w.take(in); quit || err != nil {
-			return err
+		if w.take(in) {
+			return nil
 		}
 	}
 }
 
 // take gives one input to the core and does what it wants.
-func (w *Worker) take(in any) (quit bool, err error) {
+func (w *Worker) take(in any) (leave bool) {
 	switch in := in.(type) {
 	case *link:
 		w.link, w.registered = in, nil
 		w.register()
-		w.o.Ready()
 		return w.act(w.core.Step(time.Now(), Welcomed{in.welcome}))
 	case gone:
 		if in.link != w.link {
-			return false, nil
+			return false
 		}
 		w.link = nil
 		return w.act(w.core.Step(time.Now(), Disconnected{}))
 	case fromLink:
 		if in.link != w.link {
-			return false, nil // of a connection that was given up
+			return false // of a connection that was given up
 		}
 		return w.act(w.core.Step(time.Now(), in.input))
 	case Ended:
@@ -272,14 +275,14 @@ type (
 )
 
 // act does what the core wants, in order: a result is in the spool before it is sent.
-func (w *Worker) act(effects []Effect) (leave bool, err error) {
+func (w *Worker) act(effects []Effect) (leave bool) {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case SendMessage:
-			w.put(e.Message)
+			w.put(e.Message, e.Output)
 		case SendHeartbeat:
 			e.Metrics = w.monitor.Metrics(context.Background())
-			w.put(wire.Message{Type: wire.TypeHeartbeat, ID: "heartbeat", Body: e.Heartbeat})
+			w.put(wire.Message{Type: wire.TypeHeartbeat, ID: "heartbeat", Body: e.Heartbeat}, 0)
 		case StartAttempt:
 			w.start(e)
 		case KillAttempt:
@@ -287,33 +290,35 @@ func (w *Worker) act(effects []Effect) (leave bool, err error) {
 				kill(errors.New(e.Reason))
 			}
 		case SpoolResult:
-			err = errors.Join(err, w.spool.add(e.Spooled))
+			w.logSpool(w.spool.add(e.Spooled))
 		case SpoolJudged:
-			err = errors.Join(err, w.spool.judged(e.Lease))
+			w.logSpool(w.spool.judged(e.Lease))
 		case Quit:
 			leave = true
 		}
 	}
-	return leave, err
+	return leave
 }
 
-func (w *Worker) put(m wire.Message) {
-	if w.link == nil {
-		return
+// logSpool says that a result is in memory only: it is lost if this process ends before it is judged.
+func (w *Worker) logSpool(err error) {
+	if err != nil {
+		w.o.Log.Error("a result is kept in memory only", "err", err)
 	}
-	m.Sender = w.home.member.DeviceID
-	var output int64
-	if o, ok := m.Body.(wire.Output); ok {
-		output = int64(len(o.Text)) + int64(len(o.Base64))*3/4
+}
+
+func (w *Worker) put(m wire.Message, output int64) {
+	if w.link != nil {
+		m.Sender = w.DeviceID()
+		w.link.put(m, output)
 	}
-	w.link.put(m, output)
 }
 
 // register tells the main node this device's profile, where that is new to it.
 func (w *Worker) register() {
 	if p := w.profile.Load(); w.link != nil && !reflect.DeepEqual(p, w.registered) {
 		w.registered = p
-		w.put(wire.Message{Type: wire.TypeRegister, ID: "register", Body: p})
+		w.put(wire.Message{Type: wire.TypeRegister, ID: "register", Body: p}, 0)
 	}
 }
 
@@ -353,8 +358,7 @@ func (w *Worker) connect(ctx context.Context, boot int64, refused chan<- error) 
 		var e *wire.Error
 		if errors.As(err, &e) && e.Code == "E_STALE_SESSION" { // a restored disk: go on from what the main node has seen
 			if boot, err = w.home.booted(e.BootCount + 1); err == nil {
-				session = 0
-				continue
+				session, err = 0, e
 			}
 		}
 		if errors.Is(err, wire.ErrAuth) && e != nil && !ever {
@@ -393,7 +397,10 @@ func (w *Worker) hello(ctx context.Context, boot, session int64) (*link, error) 
 		conn.Close()
 		return nil, err
 	}
-	return newLink(conn, address, welcome), w.home.learn(address, welcome.Addresses)
+	if err := w.home.learn(address, welcome.Addresses); err != nil {
+		w.o.Log.Warn("cannot remember the main node's addresses", "err", err)
+	}
+	return newLink(conn, address, welcome), nil
 }
 
 // speak hands what the main node says to the loop until the connection ends.
@@ -403,6 +410,7 @@ func (w *Worker) speak(ctx context.Context, l *link) {
 		l.write(func(bytes int64) { w.in <- fromLink{l, Written{bytes}} })
 	})
 	w.in <- l
+	defer context.AfterFunc(ctx, l.close)()
 	silence := deadAfter(l.welcome.Heartbeat)
 	for {
 		l.conn.SetReadDeadline(time.Now().Add(silence))
