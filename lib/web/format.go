@@ -1,0 +1,114 @@
+package web
+
+import (
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/retire-cluster/retire-cluster/lib/text"
+)
+
+// shape is how the text API answers.
+type shape struct {
+	media    string // what it is called in Accept
+	format   text.Format
+	document bool // one JSON value in the envelope, not JSON lines
+}
+
+// shapes are what the text API can do, the one that it likes best first.
+var shapes = []shape{
+	{"text/plain", text.Text, false},
+	{"text/csv", text.CSV, false},
+	{"text/tab-separated-values", text.TSV, false},
+	{"application/json", text.JSON, true},
+	{"application/x-ndjson", text.JSON, false},
+}
+
+func (s *shape) contentType() string {
+	if s.document {
+		return "application/json"
+	}
+	return s.format.ContentType()
+}
+
+// shape is what the request asks for: by ?format= or by Accept.
+func (q *query) shape(r *http.Request) shape {
+	switch f := q.one("format"); text.Format(f) {
+	case "":
+		s, err := accepted(r.Header.Values("Accept"))
+		if err != nil {
+			q.fail(err)
+		}
+		return s
+	case text.Text, text.CSV, text.TSV, text.JSON:
+		return shape{format: text.Format(f)}
+	default:
+		q.fail(invalid("unknown format %.40q: one of text, csv, tsv, json", f))
+		return shape{}
+	}
+}
+
+// accepted chooses what the Accept headers like best.
+func accepted(headers []string) (shape, error) {
+	ranges := parseAccept(headers)
+	if len(ranges) == 0 {
+		return shapes[0], nil
+	}
+	best, quality := shape{}, 0.0
+	for _, s := range shapes {
+		if q := qualityOf(s.media, ranges); q > quality {
+			best, quality = s, q
+		}
+	}
+	if quality == 0 {
+		return shape{}, &refusal{http.StatusNotAcceptable, "E_FORMAT", "there is text/plain, text/csv, text/tab-separated-values, " +
+			"application/json and application/x-ndjson, or ?format=text, csv, tsv, json"}
+	}
+	return best, nil
+}
+
+// mediaRange is a part of an Accept header.
+type mediaRange struct {
+	kind, sub string
+	quality   float64
+}
+
+func parseAccept(headers []string) (ranges []mediaRange) {
+	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {
+		media, params, err := mime.ParseMediaType(part)
+		kind, sub, ok := strings.Cut(media, "/")
+		if err != nil || !ok {
+			continue
+		}
+		q := 1.0
+		if text, given := params["q"]; given {
+			if q, err = strconv.ParseFloat(text, 64); err != nil || !(q >= 0 && q <= 1) {
+				continue
+			}
+		}
+		ranges = append(ranges, mediaRange{kind, sub, q})
+	}
+	return ranges
+}
+
+// qualityOf is how much a type is liked: the most exact range decides.
+func qualityOf(media string, ranges []mediaRange) (quality float64) {
+	kind, sub, _ := strings.Cut(media, "/")
+	exactness := 0
+	for _, r := range ranges {
+		n := 0
+		switch {
+		case r.kind == kind && r.sub == sub:
+			n = 3
+		case r.kind == kind && r.sub == "*":
+			n = 2
+		case r.kind == "*" && r.sub == "*":
+			n = 1
+		}
+		if n > exactness {
+			exactness, quality = n, r.quality
+		}
+	}
+	return quality
+}

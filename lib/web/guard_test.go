@@ -1,0 +1,211 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestOurHost(t *testing.T) {
+	for host, want := range map[string]bool{
+		"127.0.0.1:5000":           true,
+		"127.0.0.1":                true,
+		"127.9.9.9:80":             true,
+		"localhost:5000":           true,
+		"LocalHost":                true,
+		"[::1]:5000":               true,
+		"[::1]":                    true,
+		"[::ffff:127.0.0.1]:5000":  true,
+		"::1":                      false,
+		"":                         false,
+		"192.168.1.2:5000":         false,
+		"[fe80::1]:5000":           false,
+		"0.0.0.0:5000":             false,
+		"evil.example:5000":        false,
+		"localhost.evil.example":   false,
+		"127.0.0.1.evil.example":   false,
+		"127.1":                    false,
+		"2130706433":               false,
+		"localhost:5000@evil.test": false,
+	} {
+		if ourHost(host, "127.0.0.1") != want {
+			t.Errorf("%q: not %v", host, want)
+		}
+	}
+	if !ourHost("127.0.0.53:1", "127.0.0.53") {
+		t.Error("the address that is listened on is refused")
+	}
+}
+
+func TestHostIsCheckedFirst(t *testing.T) {
+	s := open(t, t.TempDir())
+	for _, path := range []string{"/healthz", "/", "/nope", "/text/devices?x=1", "/api/v1/tasks", "/stream/logs", "/static/page.js"} {
+		got := s.get(path, "Host: evil.example")
+		if got.status != http.StatusMisdirectedRequest {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+		if got.header.Get("Content-Security-Policy") == "" {
+			t.Errorf("%s: no policy", path)
+		}
+	}
+	if got := s.do("POST", "/api/v1/tasks", "{}", "Host: evil.example", "Origin: http://evil.example"); got.status != http.StatusMisdirectedRequest {
+		t.Error(got)
+	}
+}
+
+func TestCrossOrigin(t *testing.T) {
+	s := open(t, t.TempDir())
+	for _, c := range []struct {
+		method, path string
+		headers      []string
+		want         int
+	}{
+		{"POST", "/api/v1/tasks", []string{"Origin: http://evil.example"}, 403},
+		{"POST", "/api/v1/tasks", []string{"Sec-Fetch-Site: cross-site"}, 403},
+		{"POST", "/api/v1/tasks", []string{"Sec-Fetch-Site: same-site"}, 403},
+		{"POST", "/api/v1/tasks", []string{"Origin: null"}, 403},
+		{"DELETE", "/nope", []string{"Origin: http://evil.example"}, 403},
+		{"POST", "/api/v1/tasks", []string{"Sec-Fetch-Site: same-origin"}, 401},
+		{"POST", "/api/v1/tasks", nil, 401}, // a script
+		{"GET", "/nope", []string{"Sec-Fetch-Site: cross-site"}, 404},
+		{"OPTIONS", "/api/v1/tasks", []string{"Origin: http://evil.example", "Access-Control-Request-Method: POST"}, 405},
+	} {
+		got := s.do(c.method, c.path, "", c.headers...)
+		if got.status != c.want {
+			t.Errorf("%v: %d %s", c, got.status, got.body)
+		}
+		for name := range got.header {
+			if strings.HasPrefix(name, "Access-Control") {
+				t.Errorf("%v: %s", c, name)
+			}
+		}
+	}
+}
+
+func TestStreamsAreForOurPages(t *testing.T) {
+	s := newSite(t)
+	for _, header := range []string{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Origin: http://evil.example", "Origin: null"} {
+		for _, path := range []string{"/stream/logs", "/stream/devices"} {
+			if got := s.get(path, header); got.status != http.StatusForbidden {
+				t.Errorf("%s %s: %d %s", path, header, got.status, got.body)
+			}
+		}
+	}
+	s.events("/stream/logs", "Sec-Fetch-Site: same-origin").next()
+	s.events("/stream/logs", "Origin: "+s.url).next()
+}
+
+func TestNoSuchPage(t *testing.T) {
+	s := open(t, t.TempDir())
+	for _, c := range []struct {
+		method, path string
+		status       int
+		body, allow  string
+	}{
+		{"GET", "/nope", 404, "there is no such page\n", ""},
+		{"GET", "/static/..%2fpage.html", 404, "there is no such page\n", ""},
+		{"GET", "/static/page.html", 404, "there is no such page\n", ""},
+		{"GET", "/api/v1/nope", 404, `{"status":"error","message":"there is no such page","error_code":"E_NOT_FOUND"}` + "\n", ""},
+		{"POST", "/text/devices", 405, "\"POST\" is not possible here: only GET, HEAD\n", "GET, HEAD"},
+		{"PUT", "/api/v1/tasks", 405, `{"status":"error","message":"\"PUT\" is not possible here: only GET, HEAD, POST","error_code":"E_METHOD"}` + "\n", "GET, HEAD, POST"},
+	} {
+		got := s.do(c.method, c.path, "")
+		if got.status != c.status || got.body != c.body || got.header.Get("Allow") != c.allow {
+			t.Errorf("%s %s: %d %q %q", c.method, c.path, got.status, got.body, got.header.Get("Allow"))
+		}
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	s := open(t, t.TempDir())
+	for _, path := range []string{"/", "/nope", "/metrics", "/static/page.css"} {
+		h := s.get(path).header
+		for name, want := range map[string]string{"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+			"Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "Cross-Origin-Resource-Policy": "same-origin"} {
+			if h.Get(name) != want {
+				t.Errorf("%s: %s: %q", path, name, h.Get(name))
+			}
+		}
+	}
+}
+
+func TestListen(t *testing.T) {
+	for address, loopback := range map[string]bool{
+		"127.0.0.1:0": true, "localhost:0": true, "127.0.0.53:0": true,
+		":0": false, "0.0.0.0:0": false, "[::]:0": false, "192.0.2.1:0": false,
+	} {
+		l, err := Listen(t.Context(), address)
+		_, refused := errors.AsType[*NotLoopbackError](err)
+		if refused == loopback || loopback && err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
+		if l != nil {
+			l.Close()
+		}
+	}
+}
+
+// pipes accepts as many connections as it is asked for.
+type pipes struct{ closed chan struct{} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	here, there := net.Pipe()
+	there.Close()
+	return here, nil
+}
+func (p *pipes) Close() error   { return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func TestConnectionsAreLimited(t *testing.T) {
+	l := newLimitListener(&pipes{}, 2)
+	accept := func() net.Conn {
+		c, err := l.Accept()
+		if err != nil {
+			t.Error(err)
+		}
+		return c
+	}
+	first, second := accept(), accept()
+	third := make(chan net.Conn)
+	go func() { third <- accept() }()
+	select {
+	case <-third:
+		t.Fatal("three connections where two may be")
+	default:
+	}
+	releaseConn(withConn(context.Background(), first)) // it became a stream
+	c := <-third
+	first.Close() // which gives nothing back a second time
+	if len(l.slots) != 2 {
+		t.Errorf("%d slots are taken", len(l.slots))
+	}
+	second.Close()
+	c.Close()
+	if len(l.slots) != 0 {
+		t.Errorf("%d slots are taken", len(l.slots))
+	}
+	l.Close()
+	full := newLimitListener(&pipes{}, 0)
+	full.Close()
+	if _, err := full.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+}
+
+func TestLargeHeader(t *testing.T) {
+	s := open(t, t.TempDir())
+	r := s.request("GET", "/healthz", "", "X-Long: "+strings.Repeat("x", 2*maxHeader))
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Error(resp.Status)
+	}
+}

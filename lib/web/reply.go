@@ -1,0 +1,164 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/text"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// refusal is an answer that is an error.
+type refusal struct {
+	status  int
+	code    string // as on the wire
+	message string
+}
+
+func (e *refusal) Error() string { return e.message }
+
+func invalid(format string, args ...any) error {
+	return &refusal{http.StatusBadRequest, "E_FIELD", fmt.Sprintf(format, args...)}
+}
+
+// statuses is the one table from the main node's errors to those of HTTP.
+var statuses = map[string]int{
+	"E_AUTH":          http.StatusUnauthorized,
+	"E_FORBIDDEN":     http.StatusForbidden,
+	"E_JOIN_TOKEN":    http.StatusForbidden,
+	"E_PROTO":         http.StatusBadGateway,
+	"E_TOO_LARGE":     http.StatusRequestEntityTooLarge,
+	"E_JSON":          http.StatusBadRequest,
+	"E_FIELD":         http.StatusBadRequest,
+	"E_UNKNOWN_TYPE":  http.StatusBadGateway,
+	"E_STALE_SESSION": http.StatusServiceUnavailable,
+	"E_RATE":          http.StatusServiceUnavailable,
+	"E_STORAGE_FULL":  http.StatusServiceUnavailable,
+	"E_SHUTDOWN":      http.StatusServiceUnavailable,
+	"E_TIMEOUT":       http.StatusGatewayTimeout,
+	"E_CONFLICT":      http.StatusConflict,
+	"E_NOT_FOUND":     http.StatusNotFound,
+	"E_AMBIGUOUS":     http.StatusConflict,
+	"E_BAD_ID":        http.StatusBadRequest,
+	"E_TASK":          http.StatusBadRequest,
+	"E_MOVE":          http.StatusConflict,
+	"E_IDEM_MISMATCH": http.StatusConflict,
+	"E_QUEUE_FULL":    http.StatusServiceUnavailable,
+	"E_NO_DEVICE":     http.StatusNotFound,
+	"E_DEVICE_NAME":   http.StatusBadRequest,
+	"E_INTERNAL":      http.StatusInternalServerError,
+}
+
+// soon is when to try again where nobody says otherwise.
+const soon = 2 * time.Second
+
+// refusalOf makes an answer of any error, and says when to try again.
+func refusalOf(err error) (*refusal, time.Duration) {
+	var r *refusal
+	var o ownError
+	switch {
+	case errors.As(err, &r):
+		return r, soon
+	case isUnreachable(err):
+		return &refusal{http.StatusServiceUnavailable, "E_UNREACHABLE", err.Error()}, soon
+	case errors.As(err, &o):
+		return &refusal{http.StatusBadGateway, "E_AUTH", "the main node does not take rc-web's own token: " + err.Error()}, soon
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return &refusal{http.StatusGatewayTimeout, "E_TIMEOUT", "the main node did not answer in time"}, soon
+	}
+	e := wire.NewError(err)
+	status, known := statuses[e.Code]
+	if !known {
+		status = http.StatusInternalServerError
+	}
+	return &refusal{status, e.Code, e.Text}, max(e.Wait(), soon)
+}
+
+// refuse answers with an error: with JSON where JSON is spoken, elsewhere with a line.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	problem, wait := refusalOf(err)
+	if problem.status >= 500 {
+		s.log.Debug("cannot answer", "path", r.URL.Path, "err", err)
+	}
+	h := w.Header()
+	switch problem.status {
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", "Bearer")
+	case http.StatusServiceUnavailable:
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	}
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		writeJSON(w, problem.status, &envelope{Status: "error", Message: problem.message, Code: problem.code})
+		return
+	}
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(problem.status)
+	fmt.Fprintln(w, text.Sanitize(problem.message))
+}
+
+// envelope stands around all JSON, as it did in the first Retire-Cluster.
+type envelope struct {
+	Status  string `json:"status"`
+	Data    any    `json:"data,omitempty"`
+	Message string `json:"message,omitempty"`
+	Code    string `json:"error_code,omitempty"`
+}
+
+func writeJSON(w http.ResponseWriter, status int, e *envelope) {
+	b, err := json.Marshal(e)
+	if err != nil { // of our own types: a bug
+		status, b = http.StatusInternalServerError, []byte(`{"status":"error","message":"internal error","error_code":"E_INTERNAL"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(append(b, '\n'))
+}
+
+// plain is a handler that may fail before it has answered anything.
+func (s *Server) plain(answer func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := answer(w, r); err != nil {
+			s.refuse(w, r, err)
+		}
+	})
+}
+
+// json is a handler whose answer is data in an envelope.
+func (s *Server) json(answer func(context.Context, *http.Request) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+		defer cancel()
+		data, err := answer(ctx, r)
+		if err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		status := http.StatusOK
+		if _, made := data.(*submitted); made {
+			status = http.StatusCreated
+		}
+		writeJSON(w, status, &envelope{Status: "success", Data: data})
+	})
+}
+
+func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
+	if err := newQuery(r).check(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+	defer cancel()
+	if err := s.ping(ctx); err != nil {
+		problem, _ := refusalOf(err)
+		return &refusal{http.StatusServiceUnavailable, problem.code, problem.message}
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	fmt.Fprintln(w, "ok")
+	return nil
+}

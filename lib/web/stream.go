@@ -1,0 +1,117 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	keepAlive = 15 * time.Second // so that proxies and sleeping laptops notice a dead stream
+	retryMS   = 2000             // what a browser waits before it connects again
+)
+
+// stream writes server-sent events.
+type stream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	ctx     context.Context // ends with the reader, or when rc-web stops
+	end     func()
+}
+
+// stream is a handler whose answer goes on for long.
+func (s *Server) stream(answer func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return s.plain(func(w http.ResponseWriter, r *http.Request) error {
+		if fromElsewhere(r) {
+			return &refusal{http.StatusForbidden, "E_ORIGIN", "a page of another site may not do this"}
+		}
+		return answer(w, r)
+	})
+}
+
+// openStream begins a stream, if there is room for one. Call end.
+func (s *Server) openStream(w http.ResponseWriter, r *http.Request) (*stream, error) {
+	select {
+	case s.streams <- struct{}{}:
+	default:
+		return nil, &refusal{http.StatusServiceUnavailable, "E_RATE", fmt.Sprintf("%d streams are open already", maxStreams)}
+	}
+	releaseConn(r.Context())
+	ctx, cancel := context.WithCancel(r.Context())
+	st := &stream{w: w, control: http.NewResponseController(w), ctx: ctx, end: func() {
+		cancel()
+		<-s.streams
+	}}
+	go func() {
+		select {
+		case <-s.ending:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no")
+	h.Set("Connection", "close") // its slot was given back
+	if err := st.control.SetReadDeadline(time.Time{}); err != nil {
+		st.end()
+		return nil, err
+	}
+	return st, st.begin(r)
+}
+
+func (st *stream) begin(r *http.Request) error {
+	if r.Method == http.MethodHead {
+		st.w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	if err := st.write([]byte("retry: " + strconv.Itoa(retryMS) + "\n\n")); err != nil {
+		st.end()
+		panic(http.ErrAbortHandler) // nobody reads
+	}
+	return nil
+}
+
+// event writes an event: its number, its name if it has one, and one line of data.
+func (st *stream) event(id int64, name string, data []byte) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "id: %d\n", id)
+	if name != "" {
+		fmt.Fprintf(&b, "event: %s\n", name)
+	}
+	if data != nil {
+		fmt.Fprintf(&b, "data: %s\n", data)
+	}
+	b.WriteByte('\n')
+	return st.write(b.Bytes())
+}
+
+// alive writes a line that means nothing.
+func (st *stream) alive() error { return st.write([]byte(":\n\n")) }
+
+// write is for who reads: there is no limit on how long a stream may be, but one on how long a piece may wait.
+func (st *stream) write(b []byte) error {
+	if err := st.control.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		return err
+	}
+	if _, err := st.w.Write(b); err != nil {
+		return err
+	}
+	return st.control.Flush()
+}
+
+// lastEventID is the number of the last event that the reader has seen: with it a browser connects again.
+func lastEventID(r *http.Request) (id int64, given bool, err error) {
+	text := r.Header.Get("Last-Event-ID")
+	if text == "" {
+		return 0, false, nil
+	}
+	id, err = strconv.ParseInt(text, 10, 64)
+	if err != nil || id < 0 {
+		return 0, false, invalid("Last-Event-ID %.40q: the number of an event", text)
+	}
+	return id, true, nil
+}

@@ -1,0 +1,170 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/retire-cluster/retire-cluster/lib/client"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// submission is the body of POST /api/v1/tasks, where it is not one task alone.
+type submission struct {
+	Tasks []task.Spec `json:"tasks"`
+	Key   string      `json:"key,omitempty"` // the same key with the same tasks submits them once, however often it is sent
+}
+
+type submitted struct {
+	Job        task.JobID `json:"job_id"`
+	Tasks      []task.ID  `json:"task_ids"`
+	Duplicates int        `json:"duplicates"`
+	Key        string     `json:"key"`
+}
+
+func (s *Server) submit(ctx context.Context, r *http.Request) (any, error) {
+	var body submission
+	token, err := s.change(r, func(b []byte) (err error) {
+		body, err = readSubmission(b)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var taken client.Submitted
+	err = s.main.with(ctx, token, func(c *client.Client) (err error) {
+		taken, err = c.Submit(ctx, body.Tasks, client.SubmitOptions{Key: body.Key})
+		return err
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, &refusal{http.StatusGatewayTimeout, "E_TIMEOUT",
+			fmt.Sprintf("no answer in time, so these tasks may or may not be submitted; to be sure submit them again as {\"tasks\":[…],\"key\":%q}", body.Key)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &submitted{taken.Job, taken.Tasks, taken.Duplicates, taken.Key}, nil
+}
+
+// readSubmission reads one task, or several.
+func readSubmission(b []byte) (body submission, err error) {
+	fields, err := objectFields(b)
+	if err != nil {
+		return body, err
+	}
+	if _, several := fields["tasks"]; several {
+		err = decodeStrict(b, &body)
+	} else {
+		body.Tasks = make([]task.Spec, 1)
+		err = decodeStrict(b, &body.Tasks[0])
+	}
+	if err != nil {
+		return body, err
+	}
+	if len(body.Tasks) == 0 {
+		return body, invalid("tasks: empty")
+	}
+	if body.Key == "" {
+		body.Key = strings.ToLower(rand.Text())
+	}
+	for i := range body.Tasks {
+		if err := body.Tasks[i].Validate(); err != nil {
+			return body, fmt.Errorf("task %d: %w", i+1, err)
+		}
+	}
+	return body, nil
+}
+
+type acted struct {
+	Task task.ID `json:"task_id"`
+}
+
+func (s *Server) cancel(ctx context.Context, r *http.Request) (any, error) {
+	return s.act(ctx, r, "is over", (*client.Client).Cancel)
+}
+
+func (s *Server) retry(ctx context.Context, r *http.Request) (any, error) {
+	return s.act(ctx, r, "has not failed, timed out or been cancelled", (*client.Client).Retry)
+}
+
+// act does something with the task of the path. That it did nothing is an error, for a reason.
+func (s *Server) act(ctx context.Context, r *http.Request, reason string, do func(*client.Client, context.Context, wire.Select) (int, error)) (any, error) {
+	token, err := s.change(r, noBody)
+	if err != nil {
+		return nil, err
+	}
+	var t task.Task
+	err = s.main.with(ctx, token, func(c *client.Client) (err error) {
+		if t, err = c.Task(ctx, r.PathValue("id")); err != nil {
+			return err
+		}
+		n, err := do(c, ctx, wire.Select{Tasks: []string{t.ID.String()}})
+		if err == nil && n == 0 {
+			err = wire.Errorf(task.ErrMove, "task %v %s", t.ID, reason)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &acted{t.ID}, nil
+}
+
+// noBody accepts nothing, or an object without fields.
+func noBody(b []byte) error {
+	if len(bytes.TrimSpace(b)) == 0 {
+		return nil
+	}
+	return decodeStrict(b, &struct{}{})
+}
+
+// change reads what a request for a change brings: the token of whoever asks for it, and the body.
+func (s *Server) change(r *http.Request, read func([]byte) error) (token string, err error) {
+	if err := newQuery(r).check(); err != nil {
+		return "", err
+	}
+	if token, err = bearer(r); err != nil {
+		return "", err
+	}
+	b, err := readBody(r)
+	if err != nil {
+		return "", err
+	}
+	return token, read(b)
+}
+
+// bearer is the token of the request.
+func bearer(r *http.Request) (string, error) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", &refusal{http.StatusUnauthorized, "E_AUTH", "this needs a token: Authorization: Bearer rcs1_… (rc-ctl token make submit makes one)"}
+	}
+	token = strings.TrimSpace(token)
+	if _, err := wire.ParseToken(token); err != nil {
+		return "", err
+	}
+	return token, nil
+}
+
+// readBody reads a body of JSON; none at all is allowed.
+func readBody(r *http.Request) ([]byte, error) {
+	b, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return nil, &refusal{http.StatusRequestEntityTooLarge, "E_TOO_LARGE", fmt.Sprintf("the body is larger than %d bytes", maxBody)}
+	}
+	if err != nil {
+		return nil, invalid("the body cannot be read")
+	}
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if len(b) > 0 && media != "application/json" {
+		return nil, &refusal{http.StatusUnsupportedMediaType, "E_TYPE", "the body has to be JSON, with Content-Type: application/json"}
+	}
+	return b, nil
+}
