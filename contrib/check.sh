@@ -34,6 +34,13 @@ need() {
 
 pages() { (cd man && mandoc -Tlint -Wwarning ./*.[1-8]); }
 
+# scripts are the files whose first line says so.
+scripts() {
+	git ls-files -co --exclude-standard | while IFS= read -r f; do
+		if head -n 1 "$f" 2>/dev/null | grep -qaE '^#!.*[/ ](ba|da)?sh'; then printf '%s\n' "$f"; fi
+	done | xargs shellcheck
+}
+
 units() {
 	for u in systemd/*.service; do
 		case $u in
@@ -54,8 +61,7 @@ step vet "$go" vet ./...
 step staticcheck $staticcheck ./...
 step race "$go" test -race -timeout 10m ./lib/...
 need mandoc mandoc && step 'man pages' pages
-# shellcheck disable=SC2046 # names without blanks
-need shellcheck shellcheck && step 'shell scripts' shellcheck $(git ls-files -co --exclude-standard | xargs grep -lE '^#!.*[/ ](ba|da)?sh' 2>/dev/null)
+need shellcheck shellcheck && step 'shell scripts' scripts
 need systemd-analyze systemd && step units units
 need promtool prometheus && [ -d contrib/prometheus ] && step 'alert rules' promtool check rules contrib/prometheus/*.yml
 if [ -n "$failed" ]; then

@@ -78,6 +78,7 @@ rc-submit --each --wait -- wc -l -w {} <"$dir/files" >"$dir/counts" || fail "the
 job=$(($(date +%s) - job))
 
 say "the answers, added up with awk"
+# shellcheck disable=SC2016 # they are awk's
 sum='{ lines += $1; words += $2 } END { printf "%d files, %d lines, %d words\n", NR, lines, words }'
 cluster=$(awk "$sum" "$dir/counts")
 # Without the cluster: one wc a file as well, since wc over many would print totals.

@@ -99,7 +99,6 @@ func (h *history) printed(l task.Lease, text string) { h.output[l] += text }
 // client submits and cancels; its answers may get lost, and it asks again.
 type client struct {
 	w    *world
-	conn *conn
 	next int
 }
 

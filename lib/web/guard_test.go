@@ -150,7 +150,7 @@ func TestListen(t *testing.T) {
 }
 
 // pipes accepts as many connections as it is asked for.
-type pipes struct{ closed chan struct{} }
+type pipes struct{}
 
 func (p *pipes) Accept() (net.Conn, error) {
 	here, there := net.Pipe()
