@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -16,12 +15,6 @@ func Stopping() { notify(daemon.SdNotifyStopping) }
 
 // Reloading tells systemd that the service reads its configuration again; call [Ready] after it, also when it was refused.
 func Reloading() { notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec()) }
-
-// Status shows a line in "systemctl status".
-func Status(text string) {
-	line := strings.NewReplacer("\n", " ", "\r", " ").Replace(text) // a second line would be another message
-	notify("STATUS=" + Mask(line))
-}
 
 // Watchdog returns how often to call beat so that systemd does not restart the service: half of what it allows.
 // The interval is 0 when systemd does not ask for it.

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
 	"github.com/retire-cluster/retire-cluster/lib/device"
@@ -58,18 +59,18 @@ func (c *Client) Task(ctx context.Context, id string) (task.Task, error) {
 // pageSize is how many tasks are asked for at once.
 const pageSize = 500
 
-// Tasks lists the tasks that the filter selects, in the order of their submission or from the newest back, at most
-// limit of them; 0 is no limit. It asks for a page when the one before has been read. An error ends it.
-func (c *Client) Tasks(ctx context.Context, f wire.TaskFilter, newest bool, limit int) iter.Seq2[task.Task, error] {
+// Tasks lists tasks as wire.ListTasks says, but that its Limit is of all of them, and 0 no limit. It asks for a page when the one before
+// has been read. An error ends it.
+func (c *Client) Tasks(ctx context.Context, l wire.ListTasks) iter.Seq2[task.Task, error] {
 	return func(yield func(task.Task, error) bool) {
-		request := &wire.ListTasks{Filter: f, Newest: newest}
-		for left := limit; ; {
+		request := l
+		for left := l.Limit; ; {
 			request.Limit = pageSize
-			if limit > 0 {
+			if l.Limit > 0 {
 				request.Limit = min(left, pageSize)
 			}
 			var page wire.TaskList
-			if err := c.ask(ctx, wire.TypeTasks, request, &page); err != nil {
+			if err := c.ask(ctx, wire.TypeTasks, &request, &page); err != nil {
 				yield(task.Task{}, err)
 				return
 			}
@@ -79,10 +80,22 @@ func (c *Client) Tasks(ctx context.Context, f wire.TaskFilter, newest bool, limi
 				}
 			}
 			left -= len(page.Tasks)
-			if page.Next.IsZero() || limit > 0 && left <= 0 {
+			if page.Next.IsZero() || l.Limit > 0 && left <= 0 {
 				return
 			}
 			request.After = page.Next
 		}
 	}
+}
+
+// Newest lists the newest tasks that the filter selects, at most limit of them, the newest of all last.
+func (c *Client) Newest(ctx context.Context, f wire.TaskFilter, limit int) (tasks []task.Task, err error) {
+	for t, err := range c.Tasks(ctx, wire.ListTasks{Filter: f, Newest: true, Limit: limit}) {
+		if err != nil {
+			return nil, err
+		}
+		tasks = append(tasks, t)
+	}
+	slices.Reverse(tasks)
+	return tasks, nil
 }

@@ -240,7 +240,7 @@ func TestTasksInPages(t *testing.T) {
 	for _, tt := range []struct{ limit, want, asked int }{{0, 1200, 3}, {700, 700, 2}, {1, 1, 1}} {
 		n := 0
 		asked = 0
-		for got, err := range c.Tasks(within(t, 5*time.Second), wire.TaskFilter{}, false, tt.limit) {
+		for got, err := range c.Tasks(within(t, 5*time.Second), wire.ListTasks{Limit: tt.limit}) {
 			if n++; err != nil || got.ID != task.ID(n) {
 				t.Fatal(got.ID, err)
 			}

@@ -123,7 +123,7 @@ func (w *waiter) output(ctx context.Context, e *ending) iter.Seq2[task.Chunk, er
 func (w *waiter) list(ctx context.Context, ids []task.ID) (tasks []task.Task, err error) {
 	err = untilThere(ctx, func() error {
 		tasks = tasks[:0]
-		for t, err := range w.c.Tasks(ctx, wire.TaskFilter{Tasks: ids}, false, 0) {
+		for t, err := range w.c.Tasks(ctx, wire.ListTasks{Filter: wire.TaskFilter{Tasks: ids}}) {
 			if err != nil {
 				return err
 			}

@@ -89,7 +89,7 @@ func (l *Logs) ofJob(ctx context.Context, c *client.Client) (ids []string, err e
 	if err != nil {
 		return nil, err
 	}
-	for t, err := range c.Tasks(ctx, wire.TaskFilter{Job: jobs[0]}, false, 0) {
+	for t, err := range c.Tasks(ctx, wire.ListTasks{Filter: wire.TaskFilter{Job: jobs[0]}}) {
 		if err != nil {
 			return nil, err
 		}

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"slices"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
 	"github.com/retire-cluster/retire-cluster/lib/client"
@@ -38,41 +37,12 @@ func (t *statusTasks) Run(ctx context.Context, s *Status, std cli.Std, env cli.E
 			return err
 		}
 		if t.Limit > 0 {
-			return printNewest(ctx, c, p, f, t.Limit)
-		}
-		return printAll(ctx, c, p, f)
-	})
-}
-
-// atOnce is how many tasks are printed together.
-const atOnce = 100
-
-// printAll prints tasks as they come.
-func printAll(ctx context.Context, c *client.Client, p *text.Printer, f wire.TaskFilter) error {
-	page := make([]task.Task, 0, atOnce)
-	for t, err := range c.Tasks(ctx, f, false, 0) {
-		if err != nil {
-			return err
-		}
-		if page = append(page, t); len(page) == atOnce {
-			if err := p.Tasks(page); err != nil {
+			tasks, err := c.Newest(ctx, f, t.Limit)
+			if err != nil {
 				return err
 			}
-			page = page[:0]
+			return p.Tasks(tasks)
 		}
-	}
-	return p.Tasks(page)
-}
-
-// printNewest prints the newest tasks, the newest of all last.
-func printNewest(ctx context.Context, c *client.Client, p *text.Printer, f wire.TaskFilter, limit int) error {
-	var tasks []task.Task
-	for t, err := range c.Tasks(ctx, f, true, limit) {
-		if err != nil {
-			return err
-		}
-		tasks = append(tasks, t)
-	}
-	slices.Reverse(tasks)
-	return p.Tasks(tasks)
+		return p.TasksFrom(c.Tasks(ctx, wire.ListTasks{Filter: f}))
+	})
 }

@@ -140,7 +140,7 @@ func reasons(why map[string]int) (s string) {
 		if i > 0 {
 			s += "; "
 		}
-		s += fmt.Sprintf("%d %s", why[k], k)
+		s += fmt.Sprintf("%s (%d)", k, why[k])
 	}
 	return s
 }

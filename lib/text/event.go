@@ -28,9 +28,6 @@ func (p *Printer) Events(page []cluster.Event) error {
 	return p.write()
 }
 
-// LogLine is an event as a line of a log: "[2024-01-15 10:30:15] INFO: device pixel-3a is online".
-func LogLine(e *cluster.Event) string { return Style{}.logLine(e) }
-
 func (s Style) logLine(e *cluster.Event) string {
 	when := "[" + e.Time.UTC().Format(time.DateTime) + "]"
 	level := strings.ToUpper(string(e.Level()))

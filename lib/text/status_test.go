@@ -38,7 +38,7 @@ func TestLegacyDevices(t *testing.T) {
 // TestLegacyLog holds a line of /text/logs.
 func TestLegacyLog(t *testing.T) {
 	e := cluster.Event{Time: now, Kind: cluster.DeviceOnline, Device: "pixel-3a"}
-	if got := LogLine(&e); got != "[2024-01-15 10:30:15] INFO: device pixel-3a is online" {
+	if got := (Style{}).logLine(&e); got != "[2024-01-15 10:30:15] INFO: device pixel-3a is online" {
 		t.Error(got)
 	}
 }

@@ -223,22 +223,6 @@ func TestBar(t *testing.T) {
 	}
 }
 
-func TestSparkline(t *testing.T) {
-	nan := 0.0
-	nan /= nan
-	for _, c := range []struct {
-		values []float64
-		width  int
-		want   string
-	}{{nil, 5, ""}, {[]float64{0, 0}, 5, "▁▁"}, {[]float64{0, 50, 100}, 5, "▁▅█"}, {[]float64{5, 5}, 5, "██"}, {[]float64{1, nan, 1}, 5, "█ █"},
-		{[]float64{0, 0, 4, 4, 8, 8}, 3, "▁▅█"}, {[]float64{1, 2, 3}, 0, ""}, {[]float64{1, 2}, -1, ""}, {[]float64{5e-324, 0}, 2, "█▁"},
-		{[]float64{-1.7e308, 1.7e308}, 2, "▁█"}} {
-		if got := Sparkline(c.values, c.width); got != c.want {
-			t.Errorf("Sparkline(%v, %d) = %q, want %q", c.values, c.width, got, c.want)
-		}
-	}
-}
-
 func TestUnits(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 8160437862: "7.6 GiB", 1<<20 - 1: "1.0 MiB",
 		-2048: "-2.0 KiB", 1<<63 - 1: "8.0 EiB", -1 << 63: "-8.0 EiB"} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -218,4 +219,22 @@ func requires(r *task.Requirements) string {
 	want(r.Role != "", "role %s", r.Role)
 	want(len(r.Tags) > 0, "tags %s", strings.Join(r.Tags, " "))
 	return strings.Join(wants, ", ")
+}
+
+// TasksFrom prints tasks as they come, a page at a time. An error of where they come from ends it and is returned.
+func (p *Printer) TasksFrom(all iter.Seq2[task.Task, error]) error {
+	const atOnce = 100
+	page := make([]task.Task, 0, atOnce)
+	for t, err := range all {
+		if err != nil {
+			return err
+		}
+		if page = append(page, t); len(page) == atOnce {
+			if err := p.Tasks(page); err != nil {
+				return err
+			}
+			page = page[:0]
+		}
+	}
+	return p.Tasks(page)
 }

@@ -93,7 +93,7 @@ func overviewOf(ctx context.Context, c *client.Client) (*overview, error) {
 	if err != nil {
 		return nil, err
 	}
-	tasks, err := collect(c.Tasks(ctx, wire.TaskFilter{}, true, pageTasks+1))
+	tasks, err := collect(c.Tasks(ctx, wire.ListTasks{Newest: true, Limit: pageTasks + 1}))
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
 	"github.com/retire-cluster/retire-cluster/lib/device"
 	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
 type deviceList struct {
@@ -71,32 +72,20 @@ func (s *Server) listTasks(ctx context.Context, r *http.Request) (any, error) {
 		return nil, err
 	}
 	return get(s.main, func(c *client.Client) (*taskList, error) {
-		return pageAfter(c.Tasks(ctx, filter, newest, bound(limit, after)), after, limit, newest)
+		return pageOf(c.Tasks(ctx, wire.ListTasks{Filter: filter, After: after, Limit: limit + 1, Newest: newest}), limit)
 	})
 }
 
-// bound is how many tasks to ask for: one more than are shown, to see whether there are more; without bound where those before the
-// page come first.
-func bound(limit int, after task.ID) int {
-	if after.IsZero() {
-		return limit + 1
-	}
-	return 0
-}
-
-// pageAfter takes the page that begins after a task.
-func pageAfter(all iter.Seq2[task.Task, error], after task.ID, limit int, newest bool) (*taskList, error) {
+// pageOf takes a page; one task more than fits says that there is another.
+func pageOf(all iter.Seq2[task.Task, error], limit int) (*taskList, error) {
 	l := &taskList{Tasks: []task.Task{}}
 	for t, err := range all {
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, err
-		case !after.IsZero() && (t.ID == after || newest == (t.ID > after)):
-			continue
-		case len(l.Tasks) == limit:
+		}
+		if len(l.Tasks) == limit {
 			l.Next = l.Tasks[limit-1].ID
-			l.Count = limit
-			return l, nil
+			break
 		}
 		l.Tasks = append(l.Tasks, t)
 	}

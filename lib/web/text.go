@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/client"
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
-	"github.com/retire-cluster/retire-cluster/lib/task"
 	"github.com/retire-cluster/retire-cluster/lib/text"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
@@ -159,38 +157,14 @@ func printTasks(q *query) printing {
 	filter, newest := q.tasks(), q.number("n", 0, 1, mostNewest)
 	return func(ctx context.Context, c *client.Client, p *text.Printer) error {
 		if newest > 0 {
-			return printNewest(ctx, c, p, filter, newest)
-		}
-		return printAll(ctx, c, p, filter)
-	}
-}
-
-// printAll prints tasks as they come.
-func printAll(ctx context.Context, c *client.Client, p *text.Printer, f wire.TaskFilter) error {
-	const atOnce = 100
-	page := make([]task.Task, 0, atOnce)
-	for t, err := range c.Tasks(ctx, f, false, 0) {
-		if err != nil {
-			return err
-		}
-		if page = append(page, t); len(page) == atOnce {
-			if err := p.Tasks(page); err != nil {
+			tasks, err := c.Newest(ctx, filter, newest)
+			if err != nil {
 				return err
 			}
-			page = page[:0]
+			return p.Tasks(tasks)
 		}
+		return p.TasksFrom(c.Tasks(ctx, wire.ListTasks{Filter: filter}))
 	}
-	return p.Tasks(page)
-}
-
-// printNewest prints the newest tasks, the newest of all last.
-func printNewest(ctx context.Context, c *client.Client, p *text.Printer, f wire.TaskFilter, n int) error {
-	tasks, err := collect(c.Tasks(ctx, f, true, n))
-	if err != nil {
-		return err
-	}
-	slices.Reverse(tasks)
-	return p.Tasks(tasks)
 }
 
 // manyEvents is how much of the log is shown where nobody says how much.

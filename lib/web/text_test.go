@@ -79,7 +79,7 @@ func TestTextIsThePrinters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tasks, err := collect(c.Tasks(t.Context(), wire.TaskFilter{}, false, 0))
+	tasks, err := collect(c.Tasks(t.Context(), wire.ListTasks{}))
 	if err != nil {
 		t.Fatal(err)
 	}
