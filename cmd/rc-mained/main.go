@@ -61,16 +61,16 @@ func (m *mained) Run(ctx context.Context, env cli.Env, log *cli.Log, reparse cli
 		return cli.Exit(cli.BadConfig, err)
 	}
 	_, beat := cli.Watchdog()
-	node, err := mainnode.Open(context.WithoutCancel(ctx), m.dataDir(env), "rc-mained "+cli.Version, set, log.Logger, beat)
-	if err != nil {
-		return cli.Exit(statusOf(err), err)
-	}
-	defer node.Close()
 	l, err := listen(ctx, m.Listen)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
+	node, err := mainnode.Open(context.WithoutCancel(ctx), m.dataDir(env), "rc-mained "+cli.Version, set, log.Logger, beat)
+	if err != nil {
+		return cli.Exit(statusOf(err), err)
+	}
+	defer node.Close()
 	if err := node.Announce(l); err != nil {
 		return err
 	}
@@ -102,10 +102,14 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		err = fmt.Errorf("listen on %s: the address is in use; is another rc-mained running? --listen chooses another", address)
 	}
-	if err != nil {
-		return nil, cli.Exit(cli.Unavailable, err)
+	var wrong *net.AddrError
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.As(err, &wrong) || errors.As(err, new(*net.DNSError)):
+		return nil, cli.Exit(cli.BadConfig, fmt.Errorf("listen on %q: host:port, such as :8080 or 127.0.0.1:8080 (%w)", address, err))
 	}
-	return l, nil
+	return nil, cli.Exit(cli.Unavailable, err)
 }
 
 // statusOf is the exit status for what can be wrong with a data directory.
@@ -113,7 +117,7 @@ func statusOf(err error) int {
 	switch {
 	case errors.Is(err, store.ErrInUse):
 		return cli.Unavailable
-	case errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrNewer), errors.Is(err, store.ErrDamaged), errors.Is(err, os.ErrPermission):
+	case errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrNewer), errors.Is(err, store.ErrDamaged), errors.As(err, new(*os.PathError)):
 		return cli.BadConfig
 	}
 	return cli.TryAgain

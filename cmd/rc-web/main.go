@@ -65,7 +65,9 @@ func (w *rcweb) find(env cli.Env) (client.Options, error) {
 		if err != nil {
 			return o, cli.Exit(cli.BadConfig, fmt.Errorf("read token: %w", err))
 		}
-		o.Token = strings.TrimSpace(string(token))
+		if o.Token = strings.TrimSpace(string(token)); o.Token == "" {
+			return o, cli.Exit(cli.BadConfig, fmt.Errorf("%s: no token is in it; rc-ctl token make makes one", w.TokenFile))
+		}
 	}
 	return client.Find(o, env)
 }

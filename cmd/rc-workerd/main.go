@@ -42,8 +42,11 @@ func (w *workerd) Run(ctx context.Context, env cli.Env, log *cli.Log, reparse cl
 		return cli.Exit(cli.Usage, fmt.Errorf("--slots %d: between 1 and %d, or 0 for the number of cores", w.Slots, wire.MaxSlots))
 	}
 	node, err := worker.Open(ctx, w.options(env, log))
-	if errors.Is(err, worker.ErrNotJoined) {
+	switch {
+	case errors.Is(err, worker.ErrNotJoined):
 		return cli.Exit(cli.BadConfig, err)
+	case errors.Is(err, worker.ErrInUse):
+		return cli.Exit(cli.Unavailable, err)
 	}
 	if err != nil {
 		return err

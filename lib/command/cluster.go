@@ -30,6 +30,9 @@ func (c *Cluster) open(command string, env cli.Env, retrying func(error)) (*clie
 			return nil, cli.Exit(cli.BadConfig, fmt.Errorf("read token: %w", err))
 		}
 		o.Token = strings.TrimSpace(string(token))
+		if o.Token == "" {
+			return nil, cli.Exit(cli.BadConfig, fmt.Errorf("%s: no token is in it; rc-ctl token make makes one", c.TokenFile))
+		}
 	}
 	o, err := client.Find(o, env)
 	if err != nil {

@@ -293,6 +293,9 @@ func (c *Core) actOnDevice(a *deviceAction) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", a.verb, err)
 	}
+	if a.verb == wire.TypeRemove && d.row.ID != a.name { // what cannot be undone wants the whole name
+		return fmt.Errorf("remove: %.70q: %w; is it %s that you mean?", a.name, device.ErrNotFound, d.row.ID)
+	}
 	switch a.verb {
 	case wire.TypeRemove:
 		c.remove(d)
@@ -353,7 +356,7 @@ func (c *Core) findDevice(name string) (*machine, error) {
 	for id, d := range c.devices {
 		if name != "" && strings.HasPrefix(id, name) {
 			if found != nil {
-				return nil, fmt.Errorf("%.70q: more than one device begins so: %w", name, device.ErrNotFound)
+				return nil, wire.Errorf(wire.ErrConflict, "%.70q: more than one device begins so", name)
 			}
 			found = d
 		}

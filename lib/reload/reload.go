@@ -108,7 +108,7 @@ func (w *Watcher) lost(event fsnotify.Event) bool {
 // concerns tells whether an event in the folder is about what is watched. A file may also change without an event of its name:
 // when it is a symbolic link through another link in the same folder, as Kubernetes mounts configurations.
 func (w *Watcher) concerns(event fsnotify.Event) bool {
-	if event.Op == fsnotify.Chmod { // indexers and backups do that
+	if event.Op == fsnotify.Chmod && !w.folder { // indexers and backups do that; in a folder a file may have become a program
 		return false
 	}
 	before := w.seen

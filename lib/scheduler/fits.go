@@ -15,7 +15,7 @@ const gib = 1 << 30
 func WhyNot(taskType string, r *task.Requirements, name string, p *device.Profile) string {
 	switch {
 	case r.Device != "" && r.Device != name:
-		return "wants device " + r.Device
+		return "is not " + r.Device
 	case len(p.TaskTypes) == 0 || p.Slots < 1:
 		return "takes no tasks"
 	case !slices.Contains(p.TaskTypes, taskType):
@@ -25,17 +25,17 @@ func WhyNot(taskType string, r *task.Requirements, name string, p *device.Profil
 	case r.Role != "" && r.Role != p.Info.Role:
 		return fmt.Sprintf("role is %s, not %s", p.Info.Role, r.Role)
 	case r.CPUCores > p.Hardware.CPUCores:
-		return fmt.Sprintf("%d cores, not %d", p.Hardware.CPUCores, r.CPUCores)
+		return fmt.Sprintf("has %d cores and not %d", p.Hardware.CPUCores, r.CPUCores)
 	case r.MemoryGB*gib > float64(p.Hardware.Memory):
-		return fmt.Sprintf("%.1f GiB of memory, not %.1f", float64(p.Hardware.Memory)/gib, r.MemoryGB)
+		return fmt.Sprintf("has %.1f GiB of memory and not %.1f", float64(p.Hardware.Memory)/gib, r.MemoryGB)
 	case r.StorageGB*gib > float64(p.Hardware.Disk):
-		return fmt.Sprintf("%.1f GiB of disk, not %.1f", float64(p.Hardware.Disk)/gib, r.StorageGB)
+		return fmt.Sprintf("has %.1f GiB of disk and not %.1f", float64(p.Hardware.Disk)/gib, r.StorageGB)
 	case r.GPU && p.Hardware.GPU == "" && !slices.Contains(p.Capabilities, "gpu"):
-		return "no GPU"
+		return "has no GPU"
 	}
 	for _, tag := range r.Tags {
 		if !slices.Contains(p.Tags, tag) {
-			return "no tag " + tag
+			return "has no tag " + tag
 		}
 	}
 	return ""

@@ -31,13 +31,13 @@ func TestWhyNot(t *testing.T) {
 		{"echo", task.Requirements{}, ""},
 		{"echo", task.Requirements{CPUCores: 4, MemoryGB: 4, StorageGB: 32, Platform: "linux", Role: "board", Tags: []string{"usb", "kitchen"}, Device: "pi"}, ""},
 		{"resize", task.Requirements{}, "no task type resize"},
-		{"echo", task.Requirements{CPUCores: 5}, "4 cores, not 5"},
+		{"echo", task.Requirements{CPUCores: 5}, "4 cores and not 5"},
 		{"echo", task.Requirements{MemoryGB: 4.1}, "memory"},
 		{"echo", task.Requirements{StorageGB: 33}, "disk"},
 		{"echo", task.Requirements{Platform: "android"}, "platform is linux"},
 		{"echo", task.Requirements{Role: "mobile"}, "role is board"},
 		{"echo", task.Requirements{Tags: []string{"kitchen", "garden"}}, "no tag garden"},
-		{"echo", task.Requirements{Device: "pi2"}, "wants device pi2"},
+		{"echo", task.Requirements{Device: "pi2"}, "is not pi2"},
 		{"echo", task.Requirements{GPU: true}, "no GPU"},
 	} {
 		d := pi("pi")

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/retire-cluster/retire-cluster/lib/cli"
 )
 
 // Errors that a caller may test.
@@ -58,7 +60,10 @@ func (db *DB) open(ctx context.Context) (err error) {
 	if _, n, _ := sqlite3.Version(); n < oldestSQLite {
 		return fmt.Errorf("SQLite %d is too old, %d is needed", n, oldestSQLite)
 	}
-	if db.lock, err = lockFile(filepath.Join(filepath.Dir(db.path), "main.lock")); err != nil {
+	// A file of its own: closing the database's file anywhere in the process would drop the locks that SQLite has on it.
+	if db.lock, err = cli.Lock(filepath.Join(filepath.Dir(db.path), "main.lock")); errors.Is(err, cli.ErrLocked) {
+		return ErrInUse
+	} else if err != nil {
 		return err
 	}
 	if err = checkHeader(db.path); err != nil {

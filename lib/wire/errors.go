@@ -108,7 +108,21 @@ func (e *Error) ExitStatus() int {
 // Wait is how long the other side asks to wait before trying again.
 func (e *Error) Wait() time.Duration { return time.Duration(e.RetryAfter) * time.Millisecond }
 
-// Errorf makes an error of the table, with a sentence that says what was being done to what.
+// Errorf makes an error of the table, with a sentence that says what was being done to what. Sentinels that are only kinds of such
+// sentences are not put behind it; the others, which say what is the matter, are.
 func Errorf(sentinel error, format string, args ...any) error {
-	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), sentinel)
+	text := fmt.Sprintf(format, args...)
+	switch sentinel {
+	case ErrAuth, ErrForbidden, ErrField, ErrConflict, ErrProto, ErrBusy:
+		return &said{text, sentinel}
+	}
+	return fmt.Errorf("%s: %w", text, sentinel)
 }
+
+type said struct {
+	text string
+	kind error
+}
+
+func (e *said) Error() string { return e.text }
+func (e *said) Unwrap() error { return e.kind }

@@ -18,13 +18,18 @@ const (
 	fileIdentity   = "worker.pem"
 	fileMembership = "worker.json"
 	fileSpool      = "results.log"
+	fileLock       = "worker.lock"
 	dirAttempts    = "attempts"
 	dirTypes       = "tasks.d"
 )
 
+// ErrInUse says that the data directory has its worker already: two of one identity would take the connection from each other.
+var ErrInUse = errors.New("another rc-workerd is using this data directory; --data chooses another")
+
 // home is a worker's data directory.
 type home struct {
 	dir      string
+	lock     *os.File
 	identity *wire.Identity
 	member   membership
 }
@@ -46,6 +51,14 @@ func openHome(dir string) (*home, error) {
 			return nil, fmt.Errorf("make data directory: %w", err)
 		}
 	}
+	lock, err := cli.Lock(h.path(fileLock))
+	if errors.Is(err, cli.ErrLocked) {
+		return nil, ErrInUse
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock data directory: %w", err)
+	}
+	h.lock = lock
 	if err := h.loadIdentity(); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,8 +57,24 @@ func dial(ctx context.Context, identity *wire.Identity, pin string, addresses []
 	if len(errs) == 0 {
 		errs = append(errs, errors.New("no address of it is known"))
 	}
-	return nil, "", fmt.Errorf("connect to the main node: %w", errors.Join(errs...))
+	return nil, "", &unreachable{errs}
 }
+
+// unreachable says why no address of the main node could be connected to.
+type unreachable struct{ errs []error }
+
+func (e *unreachable) Error() string {
+	s := "connect to the main node"
+	for i, err := range e.errs {
+		s += []string{": ", "; "}[min(i, 1)] + strings.TrimPrefix(err.Error(), "dial tcp ")
+	}
+	return s
+}
+
+func (e *unreachable) Unwrap() []error { return e.errs }
+
+// ExitStatus is that of a service that is not available.
+func (e *unreachable) ExitStatus() int { return 69 }
 
 // ask sends the first message of a connection and reads its answer. An error of the main node comes back as *wire.Error.
 func ask(conn *wire.Conn, messageType string, body, answer any) error {

@@ -133,6 +133,10 @@ func TestHomeRemembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := h.identity.Fingerprint()
+	if _, err := openHome(dir); !errors.Is(err, ErrInUse) {
+		t.Errorf("a second worker on it: %v", err)
+	}
+	h.lock.Close()
 	if h, err = openHome(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +149,7 @@ func TestHomeRemembers(t *testing.T) {
 	if jumped, err := h.booted(100); err != nil || jumped != 100 {
 		t.Errorf("boot %d, %v", jumped, err)
 	}
+	h.lock.Close()
 	for _, name := range []string{fileIdentity, fileMembership} {
 		if fi, err := os.Stat(filepath.Join(dir, name)); err != nil || fi.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v %v", name, fi.Mode(), err)

@@ -136,7 +136,7 @@ func (w *Worker) join(ctx context.Context, facts profile.Options) error {
 		j.Name = profile.DefaultName(ctx, facts)
 	}
 	if err := device.CheckName(j.Name); err != nil {
-		return err
+		return wire.NewError(err)
 	}
 	var addresses []string
 	m := &w.home.member
@@ -172,6 +172,7 @@ func (w *Worker) join(ctx context.Context, facts profile.Options) error {
 // Run works until drain is done (it finishes what runs) or kill (it ends what runs), and has nothing left to say. The error is that of a main node
 // that will not have this device.
 func (w *Worker) Run(drain, kill context.Context) error {
+	defer w.home.lock.Close()
 	defer func() { w.spool.close() }()
 	boot, err := w.home.booted(0)
 	if err != nil {
@@ -220,6 +221,7 @@ func (w *Worker) loop(drainCtx, kill context.Context, refused <-chan error) erro
 			w.o.Beat()
 			continue
 		case <-drained:
+			w.o.Log.Info("stopping; running tasks are finished first, another signal gives them back", "running", len(w.kills))
 			in, drained = Drain{}, nil
 		case <-killed:
 			in, killed = Stop{}, nil
@@ -342,13 +344,13 @@ func (w *Worker) start(a StartAttempt) {
 // connect keeps a connection to the main node, for as long as ctx lasts.
 func (w *Worker) connect(ctx context.Context, boot int64, refused chan<- error) {
 	var wait backoff
-	ever, session, quiet := false, int64(0), false
+	session, quiet := int64(0), false
 	for ctx.Err() == nil {
 		session++
 		began := time.Now()
 		l, err := w.hello(ctx, boot, session)
 		if err == nil {
-			ever, quiet = true, false
+			quiet = false
 			w.o.Log.Info("connected", "main_node", l.address, "device", l.welcome.DeviceID)
 			w.speak(ctx, l)
 			if err = errors.New("the connection was lost"); time.Since(began) > time.Minute {
@@ -361,7 +363,7 @@ func (w *Worker) connect(ctx context.Context, boot int64, refused chan<- error) 
 				session, err = 0, e
 			}
 		}
-		if errors.Is(err, wire.ErrAuth) && e != nil && !ever {
+		if errors.Is(err, wire.ErrAuth) && e != nil { // removed, or never joined: waiting does not help
 			refused <- fmt.Errorf("hello: %w", err)
 			return
 		}

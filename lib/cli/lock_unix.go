@@ -1,6 +1,6 @@
 //go:build unix
 
-package store
+package cli
 
 import (
 	"errors"
@@ -9,9 +9,11 @@ import (
 	"syscall"
 )
 
-// lockFile holds a file of its own for as long as it is open: closing the database's own file anywhere in the process would drop
-// the locks that SQLite has on it.
-func lockFile(path string) (*os.File, error) {
+// ErrLocked says that another process holds a lock.
+var ErrLocked = errors.New("in use by another process")
+
+// Lock makes a file and holds it until it is closed or the process ends. The error is ErrLocked where another process does.
+func Lock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -22,7 +24,7 @@ func lockFile(path string) (*os.File, error) {
 	}
 	f.Close()
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, ErrInUse
+		return nil, ErrLocked
 	}
 	return nil, fmt.Errorf("lock %s: %w", path, err)
 }
