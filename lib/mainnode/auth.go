@@ -115,8 +115,8 @@ func (c *Core) endSessions(token string) {
 
 // expireTokens ends the sessions of tokens whose time is over.
 func (c *Core) expireTokens() {
-	for id, t := range c.tokens {
-		if !t.Expires.IsZero() && c.now.After(t.Expires) {
+	for _, id := range slices.Sorted(maps.Keys(c.tokens)) {
+		if t := c.tokens[id]; !t.Expires.IsZero() && c.now.After(t.Expires) {
 			c.endSessions(id)
 		}
 	}
