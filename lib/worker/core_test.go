@@ -140,6 +140,10 @@ func TestSlotsAndTheQueue(t *testing.T) {
 	if started := take[StartAttempt](r); len(started) != 1 || started[0].Lease != lease(2) {
 		t.Fatalf("started %v", started)
 	}
+	r.end(2, task.AttemptCompleted)
+	if started := take[StartAttempt](r); len(started) != 0 {
+		t.Fatalf("started again: %v", started)
+	}
 }
 
 func TestNothingIsForgottenWithoutAConnection(t *testing.T) {
