@@ -37,6 +37,9 @@ func (e *NotFoundError) Stopped() bool {
 	return e.Dir != "" && slices.Contains(e.Missing, wire.FileAddress) && e.Err == nil
 }
 
+// unknown says that a main node was named, and not who it is or who asks.
+func (e *NotFoundError) unknown() bool { return !slices.Contains(e.Missing, wire.FileAddress) }
+
 // Unwrap gives the error of the file.
 func (e *NotFoundError) Unwrap() error { return e.Err }
 
@@ -45,12 +48,15 @@ func (e *NotFoundError) Hint() string {
 	if e.Err != nil {
 		return "name a file with your own token by --token-file; rc-ctl token make, run as the main node's user, makes one"
 	}
+	if e.unknown() {
+		return "give its --pin (the file fingerprint in its data directory) and a --token-file (rc-ctl token make, on its host)"
+	}
 	return "start rc-mained here, or name a main node with --main, --pin and --token-file"
 }
 
 // ExitStatus is the status with which a command ends that met this error.
 func (e *NotFoundError) ExitStatus() int {
-	if errors.Is(e.Err, fs.ErrPermission) {
+	if errors.Is(e.Err, fs.ErrPermission) || e.unknown() {
 		return 77
 	}
 	return 69

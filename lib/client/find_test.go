@@ -59,10 +59,10 @@ func TestTokenStaysAtHome(t *testing.T) {
 }
 
 func TestNotFound(t *testing.T) {
-	for _, options := range []client.Options{{}, {Main: "a:1", Token: "x"}} {
+	for status, options := range map[int]client.Options{69: {}, 77: {Main: "a:1", Token: "x"}} {
 		_, err := client.Find(options, variables(map[string]string{"RC_DATA": t.TempDir()}))
 		e, ok := errors.AsType[*client.NotFoundError](err)
-		if !ok || e.ExitStatus() != 69 || !strings.Contains(e.Hint(), "--pin") || options.Main != "" && !strings.Contains(e.Error(), "fingerprint") {
+		if !ok || e.ExitStatus() != status || !strings.Contains(e.Hint(), "--pin") || options.Main != "" && !strings.Contains(e.Error(), "fingerprint") {
 			t.Errorf("%v", err)
 		}
 	}
