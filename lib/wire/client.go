@@ -1,0 +1,209 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/device"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+)
+
+// Submit hands in tasks: all or none.
+type Submit struct {
+	Key      string      `json:"key,omitempty"`
+	KeyIndex int         `json:"key_index,omitempty"`
+	Job      task.JobID  `json:"job_id,omitempty"`
+	Tasks    []task.Spec `json:"tasks"`
+}
+
+// Submitted answers Submit.
+type Submitted struct {
+	Job        task.JobID `json:"job_id"`
+	Tasks      []task.ID  `json:"task_ids"`
+	Duplicates int        `json:"duplicates"`
+	Event      int64      `json:"event"` // number of the last event before the submission
+}
+
+// TaskFilter selects tasks; what is not set selects all.
+type TaskFilter struct {
+	States []task.State `json:"states,omitempty"`
+	Device string       `json:"device_id,omitempty"`
+	Job    task.JobID   `json:"job_id,omitempty"`
+	Tasks  []task.ID    `json:"task_ids,omitempty"`
+	Since  *time.Time   `json:"since,omitempty"` // submitted at that time or later
+}
+
+// ListTasks asks for tasks, in order of submission.
+type ListTasks struct {
+	Filter TaskFilter `json:"filter"`
+	After  task.ID    `json:"after,omitempty"`
+	Limit  int        `json:"limit,omitempty"`
+	Newest bool       `json:"newest,omitempty"`
+}
+
+// TaskList answers ListTasks.
+type TaskList struct {
+	Tasks []task.Task `json:"tasks"`
+	Next  task.ID     `json:"next,omitempty"`
+}
+
+// ShowTask asks for one task by its id or the beginning of it.
+type ShowTask struct {
+	Task string `json:"task_id"`
+}
+
+// TaskShown answers ShowTask.
+type TaskShown struct {
+	Task task.Task `json:"task"`
+}
+
+// DeviceList answers devices.
+type DeviceList struct {
+	Devices []device.Device `json:"devices"`
+}
+
+// NameDevice names a device, by its name or the beginning of it.
+type NameDevice struct {
+	Device string `json:"device_id"`
+}
+
+// DeviceShown answers device.
+type DeviceShown struct {
+	Device device.Device `json:"device"`
+	Tasks  []task.Task   `json:"tasks"`
+}
+
+// Select chooses the tasks that an action is for: those that are named, or all of the jobs, if they are in one of the states.
+type Select struct {
+	Tasks  []string     `json:"tasks,omitempty"` // ids or beginnings of them
+	Jobs   []task.JobID `json:"job_ids,omitempty"`
+	States []task.State `json:"states,omitempty"`
+	Device string       `json:"device_id,omitempty"`
+}
+
+// Selected answers an action on tasks.
+type Selected struct {
+	Count int `json:"count"`
+}
+
+// EventFilter selects events; what is not set selects all.
+type EventFilter struct {
+	Jobs   []task.JobID   `json:"job_ids,omitempty"`
+	Tasks  []task.ID      `json:"task_ids,omitempty"`
+	Kinds  []cluster.Kind `json:"events,omitempty"`
+	Device string         `json:"device_id,omitempty"`
+	Level  cluster.Level  `json:"level,omitempty"` // or louder
+	Since  *time.Time     `json:"since,omitempty"`
+}
+
+// FollowEvents asks for the events after a number, and with Follow for those that will come.
+type FollowEvents struct {
+	After  int64       `json:"after"`
+	Last   int         `json:"last,omitempty"` // without After: begin with this many of the newest
+	Follow bool        `json:"follow"`
+	Filter EventFilter `json:"filter"`
+	Output bool        `json:"output,omitempty"`
+}
+
+// Event is an event on the wire. Pieces is the output of a task that ended, where the follower asked for it and it has
+// at most MaxInline bytes.
+type Event struct {
+	cluster.Event
+	Pieces []Piece `json:"result,omitempty"`
+}
+
+// MaxInline is how many bytes of output an Event carries.
+const MaxInline = 4096
+
+// Followed ends a follow of events.
+type Followed struct {
+	Next int64 `json:"next"` // number to follow after
+}
+
+// FollowOutput asks for what a task printed.
+type FollowOutput struct {
+	Task     string `json:"task_id"`
+	Attempt  int    `json:"attempt,omitempty"` // 0: the newest
+	Position int64  `json:"position"`
+	Follow   bool   `json:"follow"`
+}
+
+// OutputEnd ends a follow of output.
+type OutputEnd struct {
+	Attempt  int   `json:"attempt"`
+	Position int64 `json:"position"`
+	Ended    bool  `json:"ended"` // the task is over
+}
+
+// Unfollow ends a follow early.
+type Unfollow struct {
+	Request string `json:"request"`
+}
+
+// Invite asks for a join code.
+type Invite struct {
+	Addresses []string `json:"addresses,omitempty"`
+	Expires   int64    `json:"expires,omitempty"` // seconds from now
+}
+
+// Invited answers Invite.
+type Invited struct {
+	Code    string    `json:"code"`
+	Expires time.Time `json:"expires"`
+}
+
+// MakeToken asks for a client's token.
+type MakeToken struct {
+	Role    Role   `json:"role"`
+	Name    string `json:"name,omitempty"`
+	Expires int64  `json:"expires,omitempty"` // seconds from now; 0: never
+}
+
+// TokenMade answers MakeToken. It is the only time that the token itself is seen.
+type TokenMade struct {
+	ID          string `json:"id"`
+	Token       string `json:"token"`
+	Fingerprint string `json:"fingerprint"` // of the main node, for who uses the token elsewhere
+}
+
+// TokenInfo describes a token.
+type TokenInfo struct {
+	ID      string     `json:"id"`
+	Role    Role       `json:"role"`
+	Name    string     `json:"name,omitempty"`
+	Created time.Time  `json:"created"`
+	Expires *time.Time `json:"expires,omitempty"`
+}
+
+// TokenList answers token_list.
+type TokenList struct {
+	Tokens []TokenInfo `json:"tokens"`
+}
+
+// RevokeToken ends a token.
+type RevokeToken struct {
+	ID string `json:"id"`
+}
+
+// Metrics answers metrics: how the main node itself is. Counters count since its start.
+type Metrics struct {
+	Cluster        cluster.Status   `json:"cluster"`
+	Sessions       int              `json:"sessions"`
+	Batches        int64            `json:"batches"`
+	Requests       int64            `json:"requests"`
+	CommitSeconds  float64          `json:"commit_seconds"` // spent in commits
+	DatabaseBytes  int64            `json:"database_bytes"`
+	WALBytes       int64            `json:"wal_bytes"`
+	Submitted      int64            `json:"tasks_submitted"`
+	Assigned       int64            `json:"attempts_assigned"`
+	Ended          map[string]int64 `json:"tasks_ended"` // by state
+	Requeued       int64            `json:"attempts_requeued"`
+	Lost           int64            `json:"attempts_lost"`
+	Stale          int64            `json:"results_stale"`
+	RunSeconds     float64          `json:"run_seconds"`  // of attempts that ended
+	WaitSeconds    float64          `json:"wait_seconds"` // from submission to first start
+	QueueByClass   int              `json:"queue_classes"`
+	QueueByPrio    map[string]int   `json:"queue_by_priority"`
+	MemoryBytes    int64            `json:"memory_bytes"` // held from the system
+	GoroutineCount int              `json:"goroutines"`
+}
