@@ -154,7 +154,7 @@ of the last event before the submission: following events after it misses nothin
 	follow_output               data {"task_id":"t7k3f9q2m","attempt":0,"position":0,"follow":true}
 	unfollow                    data {"request":"5"}
 
-status is answered with what message.go calls cluster.Status, metrics with Metrics: their fields are named there.
+status is answered with Status of lib/cluster, metrics with Metrics of client.go: their fields are named there.
 
 filter of tasks: states, device_id, job_id, task_ids, since (RFC 3339). filter of events: job_ids, task_ids, events, device_id, level, since; "last":100 begins
 with the newest hundred. Tasks come in the order of submission, at most limit in an answer;
