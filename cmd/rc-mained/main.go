@@ -126,35 +126,17 @@ func statusOf(err error) int {
 // reload takes the settings anew when the configuration file changes or on SIGHUP.
 func (m *mained) reload(ctx context.Context, node *mainnode.Node, log *cli.Log, reparse cli.Reparse) {
 	err := reload.Run(ctx, m.Config.Path, cli.Hangups(ctx), func() {
-		cli.Reloading()
-		defer cli.Ready()
 		fresh := new(mained)
-		err := reparse(fresh)
-		if err == nil {
-			err = m.take(ctx, fresh, node, log)
-		}
-		if err != nil {
-			log.Error("configuration refused, the old one stays", "err", err)
-		}
+		log.Again(reparse, m, fresh, func() error {
+			set, err := fresh.settings()
+			if err != nil {
+				return err
+			}
+			log.SetLevel(fresh.LogLevel)
+			return node.Change(ctx, set)
+		})
 	})
 	if err != nil {
 		log.Warn("changes of the configuration file will not be noticed", "err", err)
 	}
-}
-
-func (m *mained) take(ctx context.Context, fresh *mained, node *mainnode.Node, log *cli.Log) error {
-	set, err := fresh.settings()
-	if err != nil {
-		return err
-	}
-	live, restart := cli.Changed(m, fresh)
-	log.SetLevel(fresh.LogLevel)
-	if err := node.Change(ctx, set); err != nil {
-		return err
-	}
-	log.Info("configuration read again", "changed", live)
-	if len(restart) > 0 {
-		log.Warn("these settings change with the next start only", "settings", restart)
-	}
-	return nil
 }

@@ -114,19 +114,11 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 // reload takes the settings anew when the configuration file changes or on SIGHUP.
 func (w *rcweb) reload(ctx context.Context, log *cli.Log, reparse cli.Reparse) {
 	err := reload.Run(ctx, w.Config.Path, cli.Hangups(ctx), func() {
-		cli.Reloading()
-		defer cli.Ready()
 		fresh := new(rcweb)
-		if err := reparse(fresh); err != nil {
-			log.Error("configuration refused, the old one stays", "err", err)
-			return
-		}
-		live, restart := cli.Changed(w, fresh)
-		log.SetLevel(fresh.LogLevel)
-		log.Info("configuration read again", "changed", live)
-		if len(restart) > 0 {
-			log.Warn("these settings change with the next start only", "settings", restart)
-		}
+		log.Again(reparse, w, fresh, func() error {
+			log.SetLevel(fresh.LogLevel)
+			return nil
+		})
 	})
 	if err != nil {
 		log.Warn("changes of the configuration file will not be noticed", "err", err)

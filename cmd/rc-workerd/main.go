@@ -91,16 +91,10 @@ func (w *workerd) dataDir(env cli.Env) string {
 func (w *workerd) reload(ctx context.Context, log *cli.Log, reparse cli.Reparse) {
 	err := reload.Run(ctx, w.Config.Path, cli.Hangups(ctx), func() {
 		fresh := new(workerd)
-		if err := reparse(fresh); err != nil {
-			log.Error("configuration refused, the old one stays", "err", err)
-			return
-		}
-		live, restart := cli.Changed(w, fresh)
-		log.SetLevel(fresh.LogLevel)
-		log.Info("configuration read again", "changed", live)
-		if len(restart) > 0 {
-			log.Warn("these settings change with the next start only", "settings", restart)
-		}
+		log.Again(reparse, w, fresh, func() error {
+			log.SetLevel(fresh.LogLevel)
+			return nil
+		})
 	})
 	if err != nil {
 		log.Warn("changes of the configuration file will not be noticed", "err", err)

@@ -67,3 +67,23 @@ func flagsOf(cmd any) []*kong.Flag {
 	}
 	return k.Model.Flags
 }
+
+// Again is what a daemon does when it is to read its settings anew: into fresh, with take for what may change while it runs; then it says in the log
+// what has changed and what will with the next start only. Where fresh or take is refused, the old settings stay.
+func (l *Log) Again(reparse Reparse, old, fresh any, take func() error) {
+	Reloading()
+	defer Ready()
+	err := reparse(fresh)
+	if err == nil {
+		err = take()
+	}
+	if err != nil {
+		l.Error("configuration refused, the old one stays", "err", err)
+		return
+	}
+	live, restart := Changed(old, fresh)
+	l.Info("configuration read again", "changed", live)
+	if len(restart) > 0 {
+		l.Warn("these settings change with the next start only", "settings", restart)
+	}
+}

@@ -186,7 +186,8 @@ func (l *loop) forget(p store.Pruned) {
 // ask has the core looked at by f between two inputs; what f sees is committed when ask returns.
 func (l *loop) ask(ctx context.Context, f func(*Core)) error {
 	done := make(chan struct{})
-	in := &Input{query: f, done: done}
+	in := Ask(f)
+	in.done = done
 	select {
 	case l.in <- in:
 	case <-ctx.Done():
