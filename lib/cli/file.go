@@ -21,7 +21,7 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 		}
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	syncDir(filepath.Dir(path))
+	SyncDir(filepath.Dir(path))
 	return nil
 }
 
@@ -45,8 +45,8 @@ func writeTemporary(path string, data []byte, perm fs.FileMode) (name string, er
 	return f.Name(), f.Sync()
 }
 
-// syncDir makes a rename durable where the system can do that; where not, there is nothing to do about it.
-func syncDir(dir string) {
+// SyncDir makes a rename durable where the system can do that; where not, there is nothing to do about it.
+func SyncDir(dir string) {
 	if d, err := os.Open(dir); err == nil {
 		_ = d.Sync()
 		d.Close()

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
@@ -20,9 +21,10 @@ func (c *Client) Retry(ctx context.Context, s wire.Select) (int, error) {
 	return n.Count, err
 }
 
-// Drain lets a device finish what it has and gives it nothing new. Errors: device.ErrNotFound.
-func (c *Client) Drain(ctx context.Context, device string) error {
-	return c.ask(ctx, wire.TypeDrain, &wire.NameDevice{Device: device}, nil)
+// Drain lets a device finish what it has and gives it nothing new. What it has not finished within that time goes elsewhere; 0: it has
+// all the time. Errors: device.ErrNotFound.
+func (c *Client) Drain(ctx context.Context, device string, within time.Duration) error {
+	return c.ask(ctx, wire.TypeDrain, &wire.NameDevice{Device: device, Within: within.Seconds()}, nil)
 }
 
 // Undrain lets a device take tasks again. Errors: device.ErrNotFound.

@@ -72,6 +72,8 @@ const (
 	DeviceDraining Kind = "device_draining"
 	DeviceResumed  Kind = "device_resumed" // takes tasks again
 	DeviceRemoved  Kind = "device_removed"
+	DeviceTwice    Kind = "device_twice"    // two machines use its key
+	ResultOrphaned Kind = "result_orphaned" // Device has the result of an Attempt that the main node does not know
 	MainStarted    Kind = "main_started"
 	MainStopping   Kind = "main_stopping"
 	TokenMade      Kind = "token_made"
@@ -114,8 +116,10 @@ func (e *Event) Level() Level {
 	switch e.Kind {
 	case TaskStarted:
 		return Debug
-	case TaskRequeued, DeviceOffline:
+	case TaskRequeued, DeviceOffline, ResultOrphaned:
 		return Warning
+	case DeviceTwice:
+		return Error
 	case TaskEnded:
 		if e.State == task.Failed || e.State == task.TimedOut {
 			return Warning

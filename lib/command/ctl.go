@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
 	"github.com/retire-cluster/retire-cluster/lib/client"
@@ -103,11 +104,14 @@ type named struct {
 	Device string `arg:"" help:"Its name."`
 }
 
-type ctlDrain struct{ named }
+type ctlDrain struct {
+	named
+	Within cli.Duration `default:"0s" help:"Give what it has not finished by then to others; 0 never."`
+}
 
 // Run drains a device.
 func (x *ctlDrain) Run(ctx context.Context, ctl *Ctl, env cli.Env) error {
-	return ctl.with(env, func(c *client.Client) error { return c.Drain(ctx, x.Device) })
+	return ctl.with(env, func(c *client.Client) error { return c.Drain(ctx, x.Device, time.Duration(x.Within)) })
 }
 
 type ctlUndrain struct{ named }

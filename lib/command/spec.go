@@ -20,6 +20,10 @@ type Spec struct {
 	Priority task.Priority     `default:"normal" placeholder:"PRIORITY" help:"low, normal, high or urgent."`
 	Timeout  cli.Duration      `default:"0s" help:"Stop a run that takes longer; 0 never."`
 	Retries  int               `default:"0" help:"How often to run it again when it fails."`
+	Backoff  cli.Duration      `default:"2s" help:"With --retries: wait this long before the first, and twice as long each time after that, up to 5m."`
+	RetryOn  []int             `placeholder:"STATUS" help:"With --retries: only after these exit statuses; 124 is a timeout."`
+	Once     bool              `name:"at-most-once" help:"Never begin it twice: if its device is lost it fails."`
+	Alone    bool              `name:"exclusive" help:"Never run it twice at the same time: a device that is cut off ends it."`
 	Require  []string          `placeholder:"WHAT" help:"What a device must have: cpu=2, mem=1GiB, storage=10GiB, platform=android, role=mobile, tag=x, gpu."`
 	Device   string            `placeholder:"NAME" help:"Run on this device and no other."`
 	Env      map[string]string `placeholder:"K=V" mapsep:"none" help:"Variable for the task; may be given again."`
@@ -103,10 +107,31 @@ func (s *Spec) common() (task.Spec, error) {
 		}
 		r.Device = s.Device
 	}
+	policy, err := s.policy()
+	if err != nil {
+		return task.Spec{}, err
+	}
 	return task.Spec{
 		Name: s.Name, Priority: s.Priority, Timeout: time.Duration(s.Timeout).Seconds(),
-		Retries: s.Retries, Requirements: r,
+		Retries: s.Retries, Requirements: r, Policy: policy,
 	}, nil
+}
+
+// policy is how often the tasks may run.
+func (s *Spec) policy() (task.Policy, error) {
+	p := task.Policy{Exclusive: s.Alone, AtMostOnce: s.Once, RetryOn: s.RetryOn}
+	wait := time.Duration(s.Backoff).Seconds()
+	switch {
+	case s.Retries == 0 && len(s.RetryOn) > 0:
+		return p, usage("--retry-on goes with --retries")
+	case s.Retries == 0 && wait != 0 && wait != task.DefaultBackoff:
+		return p, usage("--backoff goes with --retries")
+	case s.Retries > 0 && s.Once:
+		return p, usage("--at-most-once and --retries exclude each other")
+	case s.Retries > 0 && wait != task.DefaultBackoff:
+		p.Backoff = max(wait, task.MinBackoff)
+	}
+	return p, nil
 }
 
 // fromLines makes a task of each line.

@@ -42,9 +42,15 @@ type Device struct {
 	Joined      time.Time `json:"joined"`
 	LastSeen    time.Time `json:"last_heartbeat"` // last message received; zero: never
 	Address     string    `json:"ip_address,omitempty"`
-	Completed   int64     `json:"tasks_completed"` // since it joined
-	Failed      int64     `json:"tasks_failed"`    // since it joined
+	Contact     string    `json:"contact,omitempty"`            // ContactLost: it holds tasks and cannot be heard of
+	LeaseLeft   *int64    `json:"lease_left_seconds,omitempty"` // with ContactLost: for how long it keeps them
+	Completed   int64     `json:"tasks_completed"`              // since it joined
+	Failed      int64     `json:"tasks_failed"`                 // since it joined
 }
+
+// ContactLost is said of a device that holds tasks and cannot be heard of, and of those tasks: it goes on with them, and they are given to
+// others only when its lease is over.
+const ContactLost = "lost"
 
 // Profile is what a device says of itself when it registers. Sizes are in bytes.
 type Profile struct {

@@ -79,7 +79,7 @@ func (c *Core) elsewhere(it scheduler.Item) bool {
 
 // spec is the task as it is sent to a worker.
 func (c *Core) spec(t *openTask) (task.Spec, error) {
-	s := task.Spec{Type: t.taskType, Priority: t.priority, Requirements: *t.needs}
+	s := task.Spec{Type: t.taskType, Priority: t.priority, Requirements: *t.needs, Policy: *t.policy}
 	if b, ok := c.bodies.take(t.row.ID); ok {
 		s.Payload, s.Timeout = b.payload, b.timeout
 		return s, nil
@@ -193,6 +193,7 @@ func (c *Core) judgeLate(s *session, t *openTask, l task.Lease) (wire.Verdict, e
 			return "", err
 		}
 		if !ok {
+			c.orphan(s, l)
 			return wire.Unknown, nil
 		}
 		a = &stored
@@ -205,6 +206,12 @@ func (c *Core) judgeLate(s *session, t *openTask, l task.Lease) (wire.Verdict, e
 	}
 	c.counts.stale++
 	return wire.Stale, nil
+}
+
+// orphan notes that a device has the result of an attempt that is not known here, as after the restore of a backup: it keeps that.
+func (c *Core) orphan(s *session, l task.Lease) {
+	c.counts.orphans++
+	c.event(cluster.Event{Kind: cluster.ResultOrphaned, Device: s.device.row.ID, Task: l.Task, Attempt: l.Attempt})
 }
 
 // record takes a result that counts.
@@ -227,11 +234,11 @@ func (c *Core) record(t *openTask, r task.Result) {
 		return
 	}
 	t.row.Failures++
-	if t.row.Failures > t.retries {
+	if t.row.Failures > t.retries || !t.policy.Again(r.ExitCode) {
 		c.finish(t, state, r.Reason, r.ExitCode)
 		return
 	}
-	wait := backoff(t.row.Failures)
+	wait := t.policy.Wait(t.row.Failures)
 	c.requeue(t, fmt.Sprintf("%s; again in %s", r.Reason, wait), wait)
 }
 
@@ -249,10 +256,8 @@ func (c *Core) tally(d *machine, state task.State) {
 	c.batch.Device(d.row)
 }
 
-const maxBackoff = 5 * time.Minute
-
-// backoff is how long a task waits after its n-th failure: 2 s, 4 s, … up to maxBackoff.
-func backoff(n int) time.Duration { return min(time.Second<<min(n, 20), maxBackoff) }
+// notNow is how long a task waits that its device gave back unasked, before it has begun it: it will hardly be wanted the next moment.
+const notNow = 2 * time.Second
 
 // release takes an attempt back that a worker cannot take, or gives up because it is stopped.
 func (c *Core) release(s *session, r *wire.Release) {
@@ -261,12 +266,14 @@ func (c *Core) release(s *session, r *wire.Release) {
 		if r.Reason != "" {
 			reason += ": " + r.Reason
 		}
-		// A device that gives back what it has not begun will hardly want it the next moment.
-		if status, _ := s.device.status(); status == device.Online && !r.Started {
-			c.concede(t, reason, backoff(1))
-			return
+		switch status, _ := s.device.status(); {
+		case r.Started:
+			c.lose(t, reason, stopped)
+		case status == device.Online:
+			c.concede(t, reason, notNow)
+		default:
+			c.lose(t, reason, notBegun)
 		}
-		c.lose(t, reason, false)
 	}
 }
 
@@ -298,6 +305,7 @@ func (c *Core) Retry(id task.ID) bool {
 	if err != nil || !stored.State.Ended() || !stored.State.May(task.Queued) {
 		return false
 	}
+	stored.Payload = nil // which waits on the disk
 	t := newOpenTask(id, stored.Job, &stored.Spec, stored.Submitted)
 	t.row.State, t.row.Attempt, t.row.Device = stored.State, stored.Attempt, stored.Device
 	if a, ok := c.batch.PendingAttempt(id, stored.Attempt); ok {
@@ -307,6 +315,9 @@ func (c *Core) Retry(id task.ID) bool {
 	}
 	if t.last != nil && t.last.Outcome == task.AttemptLost {
 		t.last = nil // its losses are forgotten, and so is its right to come back
+	}
+	if t.policy.Exclusive && t.last != nil && t.last.Outcome == task.AttemptCancelled { // which may run until its device has heard of that, or ends it by itself
+		t.row.Eligible = earlier(value(t.last.Finished), c.now).Add(c.set.Lease())
 	}
 	c.tasks[id] = t
 	c.event(cluster.Event{Kind: cluster.TaskRetried, Task: id, Job: t.job})

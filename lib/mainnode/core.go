@@ -266,8 +266,9 @@ type (
 	bye          struct{}
 	tokenList    struct{}
 	deviceAction struct {
-		verb string // drain, undrain, remove
-		name string
+		verb   string // drain, undrain, remove
+		name   string
+		within time.Duration // to drain in; 0: without end
 	}
 )
 

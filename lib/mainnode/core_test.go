@@ -533,7 +533,7 @@ func TestRetryAndItsEndInOneRound(t *testing.T) {
 func TestDrainAndRemove(t *testing.T) {
 	r := newRig(t)
 	admin, pi := r.client(wire.RoleAdmin), r.device("pi", 2)
-	r.ask(admin, &deviceAction{wire.TypeDrain, "p"}) // the beginning of its name will do
+	r.ask(admin, &deviceAction{verb: wire.TypeDrain, name: "p"}) // the beginning of its name will do
 	ids := r.submit(admin, 1)
 	if got := pi.assigned(); len(got) != 0 {
 		t.Fatal("a draining device was given a task")
@@ -545,9 +545,9 @@ func TestDrainAndRemove(t *testing.T) {
 		t.Fatal("a draining device was given a task after a restart")
 	}
 	admin = r.client(wire.RoleAdmin)
-	r.ask(admin, &deviceAction{wire.TypeUndrain, "pi"})
+	r.ask(admin, &deviceAction{verb: wire.TypeUndrain, name: "pi"})
 	pi.one()
-	r.ask(admin, &deviceAction{wire.TypeRemove, "pi"})
+	r.ask(admin, &deviceAction{verb: wire.TypeRemove, name: "pi"})
 	if got := r.want(ids[0], task.Queued, 1); got.Losses != 0 {
 		t.Errorf("%+v", got)
 	}
@@ -605,7 +605,7 @@ func TestRoles(t *testing.T) {
 	}{
 		{r.client(wire.RoleRead), submit, false}, {r.client(wire.RoleSubmit), submit, true}, {r.client(wire.RoleAdmin), submit, true},
 		{pi.session, submit, false}, {99, submit, false},
-		{r.client(wire.RoleSubmit), &wire.Invite{}, false}, {r.client(wire.RoleSubmit), &deviceAction{wire.TypeDrain, "pi"}, false},
+		{r.client(wire.RoleSubmit), &wire.Invite{}, false}, {r.client(wire.RoleSubmit), &deviceAction{verb: wire.TypeDrain, name: "pi"}, false},
 		{r.client(wire.RoleAdmin), &wire.Accept{}, false}, {r.client(wire.RoleAdmin), &wire.Result{}, false}, {r.client(wire.RoleAdmin), &wire.Invite{Addresses: []string{"nas:8080"}}, true},
 	} {
 		r.c.fingerprint = strings.Repeat("a", 52)

@@ -19,17 +19,19 @@ import (
 
 // machine is a device as the core sees it.
 type machine struct {
-	row     store.Device
-	sched   *scheduler.Device
-	session *session              // nil: no connection
-	newest  int64                 // number of its newest session in the life row.BootCount
-	held    map[task.ID]*openTask // attempts that it has leases of
-	last    time.Time             // the last message received; after a restart, the start
-	heard   bool                  // anything since the main node started
-	shown   device.Status         // as the last event about it said
-	says    device.Status         // of itself
-	reason  string
-	metrics device.Metrics
+	row      store.Device
+	sched    *scheduler.Device
+	session  *session              // nil: no connection
+	newest   int64                 // number of its newest session in the life row.BootCount
+	held     map[task.ID]*openTask // attempts that it has leases of
+	last     time.Time             // the last message received; after a restart, the start
+	heard    bool                  // anything since the main node started
+	shown    device.Status         // as the last event about it said
+	says     device.Status         // of itself
+	reason   string
+	metrics  device.Metrics
+	recalled time.Time // when it was asked last for what it has, after its time to drain
+	twins    twins
 }
 
 func newMachine(row store.Device, now time.Time) *machine {
@@ -129,10 +131,12 @@ func (c *Core) helloWorker(in *Input, version int, h *wire.Hello) error {
 	if h.BootCount < d.row.BootCount || h.BootCount == d.row.BootCount && h.Session <= d.newest {
 		return &wire.Error{Code: "E_STALE_SESSION", Text: "a newer session of " + d.row.ID + " is known", BootCount: d.row.BootCount}
 	}
+	if err := c.oneMachine(d, h); err != nil {
+		return err
+	}
 	sameLife := h.BootCount == d.row.BootCount
 	if old := d.session; old != nil {
-		delete(c.sessions, old.id)
-		c.effects = append(c.effects, Effect{Session: old.id, Close: true})
+		c.hangUp(old)
 	}
 	d.newest = h.Session
 	d.row.BootCount, d.row.Address, d.row.Seen = h.BootCount, in.Address, c.now
@@ -163,8 +167,14 @@ func (c *Core) reconcile(d *machine, held []wire.Held, sameLife bool, upTo int64
 	}
 	for _, t := range d.holding() {
 		if !there[t.lease()] && t.number <= upTo {
-			// What it never accepted, a worker in the same life has never started.
-			c.lose(t, "its device does not have it any more", !sameLife || t.row.State == task.Running)
+			switch {
+			case !sameLife:
+				c.lose(t, "its worker was restarted", lost)
+			case t.row.State == task.Running:
+				c.lose(t, "its device does not have it any more", lost)
+			default: // what it never accepted, a worker in the same life has never started
+				c.lose(t, "its device did not get it", notBegun)
+			}
 		}
 	}
 	for i := range held {
@@ -271,18 +281,17 @@ func (c *Core) silence() {
 		if quiet >= c.set.Lease() && (len(d.held) > 0 || d.session != nil) {
 			c.expire(d)
 		}
+		c.recall(d)
 	}
 }
 
 // expire ends a device's leases. It must say hello again before it can do anything.
 func (c *Core) expire(d *machine) {
 	for _, t := range d.holding() {
-		c.lose(t, "its device was silent until the lease ended", true)
+		c.lose(t, "its device was silent until the lease ended", lost)
 	}
-	if s := d.session; s != nil {
-		delete(c.sessions, s.id)
-		d.session = nil
-		c.effects = append(c.effects, Effect{Session: s.id, Close: true})
+	if d.session != nil {
+		c.hangUp(d.session)
 	}
 	c.update(d)
 }
@@ -299,21 +308,11 @@ func (c *Core) actOnDevice(a *deviceAction) error {
 	switch a.verb {
 	case wire.TypeRemove:
 		c.remove(d)
-		return nil
 	case wire.TypeDrain:
-		if d.row.Draining {
-			return nil
-		}
-		c.event(cluster.Event{Kind: cluster.DeviceDraining, Device: d.row.ID, Reason: "asked to drain"})
+		c.drain(d, a.within)
 	case wire.TypeUndrain:
-		if !d.row.Draining {
-			return nil
-		}
-		c.event(cluster.Event{Kind: cluster.DeviceResumed, Device: d.row.ID})
+		c.undrain(d)
 	}
-	d.row.Draining = a.verb == wire.TypeDrain
-	c.batch.Device(d.row)
-	c.update(d)
 	return nil
 }
 
@@ -324,7 +323,7 @@ func (c *Core) remove(d *machine) {
 		if s != nil {
 			c.say(s.id, wire.Message{Type: wire.TypeTaskCancel, Target: d.row.ID, Body: wire.Cancel{Lease: t.lease(), Reason: "the device was removed"}})
 		}
-		c.lose(t, "its device was removed", false)
+		c.lose(t, "its device was removed", abandoned)
 	}
 	// The code that it joined with is not to let it in again.
 	for id, i := range c.invites {
@@ -335,10 +334,8 @@ func (c *Core) remove(d *machine) {
 		}
 	}
 	if s != nil {
-		delete(c.sessions, s.id)
-		d.session = nil
 		c.say(s.id, wire.Message{Type: wire.TypeError, Body: wire.NewError(wire.Errorf(wire.ErrAuth, "this device was removed"))})
-		c.effects = append(c.effects, Effect{Session: s.id, Close: true})
+		c.hangUp(s)
 	}
 	delete(c.devices, d.row.ID)
 	delete(c.byKey, d.row.Fingerprint)

@@ -81,7 +81,7 @@ func (c *Core) loadTasks() error {
 	return c.db.OpenTasks(c.ctx, func(stored task.Task, last *store.Attempt) {
 		t := newOpenTask(stored.ID, stored.Job, &stored.Spec, stored.Submitted)
 		t.row = store.Task{ID: stored.ID, State: stored.State, Attempt: stored.Attempt, Device: stored.Device, Reason: stored.Reason,
-			Failures: stored.Failures, Losses: stored.Losses, Eligible: earlier(value(stored.Eligible), c.now.Add(maxBackoff)), Started: value(stored.Started), Output: stored.Output}
+			Failures: stored.Failures, Losses: stored.Losses, Eligible: earlier(value(stored.Eligible), c.now.Add(max(stored.MostWait(), c.set.Lease()))), Started: value(stored.Started), Output: stored.Output}
 		t.last = last
 		c.tasks[stored.ID] = t
 		if stored.State == task.Queued {
@@ -113,7 +113,7 @@ func (c *Core) Start(now time.Time) Round {
 	c.event(cluster.Event{Kind: cluster.MainStarted, Reason: c.self})
 	for _, id := range slices.Sorted(maps.Keys(c.tasks)) { // of a device that was removed while the main node was ending
 		if t := c.tasks[id]; t.row.State != task.Queued && t.device == nil {
-			c.lose(t, "its device was removed", false)
+			c.lose(t, "its device was removed", abandoned)
 		}
 	}
 	return c.decided()
@@ -147,10 +147,38 @@ func (c *Core) adminToken(kept string) string {
 // shownDevice is a device as people see it.
 func (c *Core) shownDevice(d *machine) device.Device {
 	status, reason := d.status()
+	if status == device.Draining && d.row.Draining {
+		reason = c.drainReason(d)
+	}
 	seen := d.row.Seen
 	if d.heard {
 		seen = d.last
 	}
-	return device.Device{ID: d.row.ID, Fingerprint: d.row.Fingerprint, Status: status, Reason: reason, Profile: d.row.Profile, Metrics: d.metrics,
+	shown := device.Device{ID: d.row.ID, Fingerprint: d.row.Fingerprint, Status: status, Reason: reason, Profile: d.row.Profile, Metrics: d.metrics,
 		ActiveTasks: len(d.held), Joined: d.row.Joined, LastSeen: seen.UTC(), Address: d.row.Address, Completed: d.row.Completed, Failed: d.row.Failed}
+	if c.contactLost(d) {
+		left := c.leaseLeft(d)
+		shown.Contact, shown.LeaseLeft = device.ContactLost, &left
+		shown.Reason = c.lostWords(d, reason)
+	}
+	return shown
+}
+
+// contactLost says whether a device that holds tasks cannot be heard of: it may be offline already, and keeps them until its lease ends.
+func (c *Core) contactLost(d *machine) bool {
+	return len(d.held) > 0 && (d.session == nil || c.now.Sub(d.last) > c.set.Heartbeat*3/2)
+}
+
+// leaseLeft is how many seconds a silent device keeps what it holds.
+func (c *Core) leaseLeft(d *machine) int64 {
+	return int64(max(0, c.set.Lease()-c.now.Sub(d.last)).Round(time.Second).Seconds())
+}
+
+// lostWords says so to people, behind what else there is to say.
+func (c *Core) lostWords(d *machine, reason string) string {
+	words := fmt.Sprintf("contact lost, %d s left before its tasks go to others", c.leaseLeft(d))
+	if reason != "" {
+		words = reason + "; " + words
+	}
+	return words
 }

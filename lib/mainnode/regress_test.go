@@ -50,7 +50,7 @@ func TestRemovedDeviceCannotComeBackWithItsOldCode(t *testing.T) {
 	if _, ok := r.join(r.last, join).(wire.Joined); !ok {
 		t.Fatal("not joined")
 	}
-	r.ask(admin, &deviceAction{wire.TypeRemove, "pi"})
+	r.ask(admin, &deviceAction{verb: wire.TypeRemove, name: "pi"})
 	for range 2 {
 		r.last++
 		if e, ok := r.join(r.last, join).(*wire.Error); !ok || e.Code != "E_JOIN_TOKEN" {
@@ -91,7 +91,7 @@ func TestTaskThatAvoidsADeviceDoesNotIdleIt(t *testing.T) {
 	r.submit(admin, 1, func(s *task.Spec) { s.Retries, s.Priority = 1, task.Urgent })
 	l := pi.one()
 	r.submit(admin, 5)
-	r.ask(admin, &deviceAction{wire.TypeDrain, "pi"})
+	r.ask(admin, &deviceAction{verb: wire.TypeDrain, name: "pi"})
 	pi.result(l, task.AttemptFailed, "")
 	r.pass(3 * time.Second) // the failed one is at the head of the queue, and is to avoid pi
 	tab := &peer{r: r, name: "tab", boot: 1}
@@ -101,7 +101,7 @@ func TestTaskThatAvoidsADeviceDoesNotIdleIt(t *testing.T) {
 	r.commit()
 	r.last++
 	hello := &Input{Session: r.last, Fingerprint: "key of tab", Message: wire.Message{ID: "q"}, Body: &wire.Hello{Protocol: wire.Spoken, BootCount: 1, Session: 1}}
-	undrain := &Input{Session: admin, Message: wire.Message{ID: "q"}, Body: &deviceAction{wire.TypeUndrain, "pi"}}
+	undrain := &Input{Session: admin, Message: wire.Message{ID: "q"}, Body: &deviceAction{verb: wire.TypeUndrain, name: "pi"}}
 	r.round(hello, undrain) // both become free in one round
 	tab.session = r.last
 	if a, b := len(pi.assigned()), len(tab.assigned()); a != 1 || b != 1 {
@@ -115,7 +115,7 @@ func TestCancelledAttemptDoesNotEndTheRetriedTask(t *testing.T) {
 	id := r.submit(admin, 1)[0]
 	l := pi.one()
 	r.tell(pi.session, &wire.Accept{Lease: l})
-	r.ask(admin, &deviceAction{wire.TypeDrain, "pi"}) // so that the task waits
+	r.ask(admin, &deviceAction{verb: wire.TypeDrain, name: "pi"}) // so that the task waits
 	r.round(Ask(func(c *Core) { c.Cancel(id); c.Retry(id) }))
 	if v := pi.result(l, task.AttemptCompleted, ""); v != wire.Stale {
 		t.Errorf("verdict %s", v)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/device"
 	"github.com/retire-cluster/retire-cluster/lib/store"
@@ -75,7 +76,10 @@ func (c *conn) take(ctx context.Context, m wire.Message, peer, address string) e
 			return err
 		}
 		m.Data = nil
-		return c.node.give(&Input{Session: c.id, Message: m, Body: &deviceAction{m.Type, d.Device}})
+		if !(d.Within >= 0 && d.Within <= task.MaxTimeout) {
+			return wire.Errorf(wire.ErrField, "%s: within %g seconds: between 0 and a year", m.Type, d.Within)
+		}
+		return c.node.give(&Input{Session: c.id, Message: m, Body: &deviceAction{m.Type, d.Device, time.Duration(d.Within * float64(time.Second))}})
 	}
 	if !role.May(wire.RoleRead) {
 		return wire.Errorf(wire.ErrForbidden, "%.40s: this needs a token", m.Type)

@@ -24,6 +24,7 @@ type openTask struct {
 	priority  task.Priority
 	submitted time.Time
 	retries   int
+	policy    *task.Policy
 	progress  string
 
 	last   *store.Attempt // the newest attempt; nil: none was made
@@ -31,15 +32,24 @@ type openTask struct {
 	number int64          // of the assignment on that device's session
 }
 
-var noNeeds = new(task.Requirements) // what nearly all tasks need
+// What nearly all tasks need, and how often they may run.
+var (
+	noNeeds  = new(task.Requirements)
+	noPolicy = new(task.Policy)
+)
 
 func newOpenTask(id task.ID, job task.JobID, s *task.Spec, submitted time.Time) *openTask {
-	needs := noNeeds
+	needs, policy := noNeeds, noPolicy
 	if !reflect.ValueOf(s.Requirements).IsZero() {
-		needs = &s.Requirements
+		own := s.Requirements // not a pointer into the message that it came with
+		needs = &own
+	}
+	if !reflect.ValueOf(s.Policy).IsZero() {
+		own := s.Policy
+		policy = &own
 	}
 	return &openTask{row: store.Task{ID: id, State: task.Queued}, job: job, taskType: unique.Make(s.Type).Value(), needs: needs,
-		priority: s.Priority, submitted: submitted, retries: s.Retries}
+		priority: s.Priority, submitted: submitted, retries: s.Retries, policy: policy}
 }
 
 // lease is the triple of the newest attempt.
@@ -269,11 +279,34 @@ func (c *Core) requeue(t *openTask, reason string, after time.Duration) {
 	c.enqueue(t)
 }
 
+// loss is how an attempt left its device without a result.
+type loss int
+
+const (
+	notBegun  loss = iota // it was certainly not begun
+	stopped               // it was begun and has been ended, not by its own doing
+	abandoned             // it may be running still, on a device that the cluster does not speak with any more
+	lost                  // it may have begun; it certainly does not run once its device's lease is over, and may have taken the device down
+)
+
 // lose takes an attempt from a device that does not have it any more, or gives it up. Every way of losing one comes through
-// here; counts is false where it certainly was not the task that took its device down.
-func (c *Core) lose(t *openTask, reason string, counts bool) {
-	if !counts {
+// here.
+func (c *Core) lose(t *openTask, reason string, how loss) {
+	if how != notBegun && t.policy.AtMostOnce {
+		c.conclude(t, task.AttemptLost, reason)
+		c.finish(t, task.Failed, "outcome_unknown: it runs at most once, and "+reason, nil)
+		return
+	}
+	switch how {
+	case notBegun, stopped:
 		c.concede(t, reason, 0)
+		return
+	case abandoned:
+		wait := time.Duration(0)
+		if t.policy.Exclusive { // by then its device has ended it
+			wait = c.set.Lease()
+		}
+		c.concede(t, reason, wait)
 		return
 	}
 	t.row.Losses++

@@ -38,6 +38,7 @@ type counts struct {
 	requeued  int64
 	lost      int64
 	stale     int64
+	orphans   int64
 	endedBy   map[task.State]int64
 	ran       time.Duration
 	waited    time.Duration

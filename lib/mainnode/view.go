@@ -84,8 +84,10 @@ func (c *Core) complete(t *task.Task) {
 	if open.row.State == task.Queued {
 		t.Waiting = c.whyWaiting(open)
 	}
-	if d := open.device; d != nil && d.session == nil {
-		t.Waiting = fmt.Sprintf("contact with %s is lost; it keeps the task for %s more", d.row.ID, (c.set.Lease() - c.now.Sub(d.last)).Round(time.Second))
+	if d := open.device; d != nil && c.contactLost(d) {
+		left := c.leaseLeft(d)
+		t.Contact, t.LeaseLeft = device.ContactLost, &left
+		t.Waiting = fmt.Sprintf("contact lost with %s, %d s left before the task goes to another", d.row.ID, left)
 	}
 }
 
@@ -149,7 +151,7 @@ func reasons(why map[string]int) (s string) {
 func (c *Core) metrics() wire.Metrics {
 	n := &c.counts
 	m := wire.Metrics{Cluster: c.status(), Sessions: len(c.sessions), Batches: n.batches, Requests: n.requests, CommitSeconds: n.commits.Seconds(),
-		Submitted: n.submitted, Assigned: n.assigned, Requeued: n.requeued, Lost: n.lost, Stale: n.stale, RunSeconds: n.ran.Seconds(), WaitSeconds: n.waited.Seconds(),
+		Submitted: n.submitted, Assigned: n.assigned, Requeued: n.requeued, Lost: n.lost, Stale: n.stale, Orphans: n.orphans, RunSeconds: n.ran.Seconds(), WaitSeconds: n.waited.Seconds(),
 		Ended: map[string]int64{}, QueueByClass: c.queue.Classes(), QueueByPrio: map[string]int{}, GoroutineCount: runtime.NumGoroutine()}
 	for _, s := range task.States() {
 		if s.Ended() {

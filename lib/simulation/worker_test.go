@@ -30,7 +30,8 @@ type worker struct {
 
 	// On disk:
 	boot   int64
-	number int64 // of connections in this life
+	number int64     // of connections in this life
+	asked  time.Time // when the last hello was sent
 	spool  []rcworker.Spooled
 }
 
@@ -125,7 +126,8 @@ func (d *worker) hangUp(c *conn) {
 
 func (d *worker) hello() {
 	d.number++
-	d.conn.toMain(wire.Message{Type: wire.TypeHello, ID: "hello", Body: wire.Hello{Protocol: wire.Spoken, BootCount: d.boot, Session: d.number, Held: d.core.Held()}})
+	d.asked = d.w.now
+	d.conn.toMain(wire.Message{Type: wire.TypeHello, ID: "hello", Body: wire.Hello{Protocol: wire.Spoken, BootCount: d.boot, Session: d.number, Life: fmt.Sprint(d.name, d.life), Held: d.core.Held()}})
 }
 
 // hear is a message that arrives.
@@ -141,7 +143,7 @@ func (d *worker) hear(c *conn, m wire.Message) {
 			var welcome wire.Welcome
 			d.decode(&m, &welcome)
 			c.toMain(wire.Message{Type: wire.TypeRegister, ID: "register", Body: device.Profile{Slots: d.slots, TaskTypes: []string{task.TypeEcho, task.TypeSleep}}})
-			d.step(rcworker.Welcomed{Welcome: welcome})
+			d.step(rcworker.Welcomed{Welcome: welcome, Asked: d.asked})
 		case m.Type == wire.TypeError && (m.ReplyTo == "hello" || m.ReplyTo == "join"):
 			var e wire.Error
 			d.decode(&m, &e)

@@ -52,6 +52,7 @@ type Device struct {
 	Fingerprint string
 	Profile     device.Profile
 	Draining    bool
+	DrainBy     time.Time // when it gives back what it has not finished; zero: never
 	Joined      time.Time
 	Seen        time.Time
 	BootCount   int64
@@ -221,11 +222,13 @@ func (b *Batch) write(ctx context.Context, w *writer) error {
 		if !changed {
 			state = Task{ID: t.ID, State: task.Queued}
 		}
-		delete(b.tasks, t.ID)
 		w.insertTask(t, state)
 	}
 	w.jobs(b.added)
 	for _, t := range b.tasks {
+		if _, inserted := b.Added(t.ID); inserted {
+			continue
+		}
 		w.exec(w.stmt.updateTask, t.State, t.Attempt, t.Device, t.Reason, t.Failures, t.Losses, ms(t.Eligible), ms(t.Started), ms(t.Finished), null(t.ExitCode), t.Output, t.ID)
 	}
 	for _, a := range b.attempts {
@@ -287,12 +290,17 @@ func (w *writer) insertTask(t NewTask, s Task) {
 		w.note(err)
 		needs = string(b)
 	}
-	var payload any
+	var payload, retryOn any
 	if len(t.Spec.Payload) > 0 {
 		payload = string(t.Spec.Payload)
 	}
+	if len(t.Spec.RetryOn) > 0 {
+		b, err := json.Marshal(t.Spec.RetryOn)
+		w.note(err)
+		retryOn = string(b)
+	}
 	w.exec(w.stmt.insertTask, t.ID, t.Job, t.Spec.Type, t.Spec.Name, t.Spec.Priority, t.Spec.Timeout, t.Spec.Retries, payload, needs, ms(t.Submitted),
-		s.State, s.Attempt, s.Device, s.Reason, s.Failures, s.Losses, ms(s.Eligible), ms(s.Started), ms(s.Finished), null(s.ExitCode), s.Output)
+		t.Spec.Exclusive, t.Spec.AtMostOnce, t.Spec.Backoff, retryOn, s.State, s.Attempt, s.Device, s.Reason, s.Failures, s.Losses, ms(s.Eligible), ms(s.Started), ms(s.Finished), null(s.ExitCode), s.Output)
 }
 
 // jobs notes how far the jobs of new tasks reach.
@@ -312,7 +320,7 @@ func (w *writer) attempt(a Attempt) {
 func (w *writer) device(d Device) {
 	profile, err := json.Marshal(d.Profile)
 	w.note(err)
-	w.exec(w.stmt.device, d.ID, d.Fingerprint, string(profile), d.Draining, ms(d.Joined), ms(d.Seen), d.BootCount, d.Address, d.Completed, d.Failed)
+	w.exec(w.stmt.device, d.ID, d.Fingerprint, string(profile), d.Draining, ms(d.DrainBy), ms(d.Joined), ms(d.Seen), d.BootCount, d.Address, d.Completed, d.Failed)
 }
 
 func (w *writer) note(err error) {

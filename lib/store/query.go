@@ -13,15 +13,16 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/task"
 )
 
-const taskColumns = `id, job, type, name, priority, timeout, retries, payload, requirements, submitted, state, attempt, device, reason,
-	failures, losses, eligible, started, finished, exit_code, output`
+const taskColumns = `id, job, type, name, priority, timeout, retries, payload, requirements, submitted, exclusive, at_most_once, backoff, retry_on,
+	state, attempt, device, reason, failures, losses, eligible, started, finished, exit_code, output`
 
 type scanner interface{ Scan(...any) error }
 
 func scanTask(row scanner) (t task.Task, err error) {
-	var payload, needs sql.NullString
+	var payload, needs, retryOn sql.NullString
 	var submitted, eligible, started, finished, exit sql.NullInt64
-	err = row.Scan(&t.ID, &t.Job, &t.Type, &t.Name, &t.Priority, &t.Timeout, &t.Retries, &payload, &needs, &submitted, &t.State, &t.Attempt, &t.Device, &t.Reason,
+	err = row.Scan(&t.ID, &t.Job, &t.Type, &t.Name, &t.Priority, &t.Timeout, &t.Retries, &payload, &needs, &submitted,
+		&t.Exclusive, &t.AtMostOnce, &t.Backoff, &retryOn, &t.State, &t.Attempt, &t.Device, &t.Reason,
 		&t.Failures, &t.Losses, &eligible, &started, &finished, &exit, &t.Output)
 	if err != nil {
 		return t, err
@@ -31,6 +32,9 @@ func scanTask(row scanner) (t task.Task, err error) {
 	}
 	if needs.Valid {
 		err = json.Unmarshal([]byte(needs.String), &t.Requirements)
+	}
+	if retryOn.Valid && err == nil {
+		err = json.Unmarshal([]byte(retryOn.String), &t.RetryOn)
 	}
 	t.Submitted = fromMS(submitted)
 	t.Eligible, t.Started, t.Finished, t.ExitCode = timePtr(eligible), timePtr(started), timePtr(finished), intPtr(exit)
@@ -264,15 +268,16 @@ func (db *DB) LastEvent(ctx context.Context) (seq int64, err error) {
 
 // Devices reads all devices.
 func (db *DB) Devices(ctx context.Context) ([]Device, error) {
-	return query(ctx, db.r, scanDevice, "SELECT id, fingerprint, profile, draining, joined, seen, boot_count, address, completed, failed FROM devices ORDER BY id")
+	return query(ctx, db.r, scanDevice, "SELECT id, fingerprint, profile, draining, drain_by, joined, seen, boot_count, address, completed, failed FROM devices ORDER BY id")
 }
 
 func scanDevice(row scanner) (d Device, err error) {
 	var profile string
-	var joined, seen sql.NullInt64
-	if err = row.Scan(&d.ID, &d.Fingerprint, &profile, &d.Draining, &joined, &seen, &d.BootCount, &d.Address, &d.Completed, &d.Failed); err != nil {
+	var drainBy, joined, seen sql.NullInt64
+	if err = row.Scan(&d.ID, &d.Fingerprint, &profile, &d.Draining, &drainBy, &joined, &seen, &d.BootCount, &d.Address, &d.Completed, &d.Failed); err != nil {
 		return d, err
 	}
+	d.DrainBy = fromMS(drainBy)
 	d.Joined, d.Seen = fromMS(joined), fromMS(seen)
 	return d, json.Unmarshal([]byte(profile), &d.Profile)
 }

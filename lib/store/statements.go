@@ -14,8 +14,8 @@ type statements struct {
 func (s *statements) all() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
 		&s.insertTask: `INSERT INTO tasks (id, job, type, name, priority, timeout, retries, payload, requirements, submitted,
-			state, attempt, device, reason, failures, losses, eligible, started, finished, exit_code, output)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+			exclusive, at_most_once, backoff, retry_on, state, attempt, device, reason, failures, losses, eligible, started, finished, exit_code, output)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		&s.updateTask: `UPDATE tasks SET state=?, attempt=?, device=?, reason=?, failures=?, losses=?, eligible=?, started=?, finished=?,
 			exit_code=?, output=? WHERE id=?`,
 		&s.job: `INSERT INTO jobs (id, last) VALUES (?,?) ON CONFLICT (id) DO UPDATE SET last=max(last, excluded.last)`,
@@ -27,8 +27,8 @@ func (s *statements) all() map[**sql.Stmt]string {
 		&s.key:    `INSERT INTO keys (principal, key, idx, count, first, at) VALUES (?,?,?,?,?,?)`,
 		&s.event: `INSERT INTO events (seq, at, kind, device, job, task, attempt, state, exit_code, count, output, reason)
 			VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`,
-		&s.device: `INSERT INTO devices (id, fingerprint, profile, draining, joined, seen, boot_count, address, completed, failed) VALUES (?,?,?,?,?,?,?,?,?,?)
-			ON CONFLICT (id) DO UPDATE SET fingerprint=excluded.fingerprint, profile=excluded.profile, draining=excluded.draining, seen=excluded.seen,
+		&s.device: `INSERT INTO devices (id, fingerprint, profile, draining, drain_by, joined, seen, boot_count, address, completed, failed) VALUES (?,?,?,?,?,?,?,?,?,?,?)
+			ON CONFLICT (id) DO UPDATE SET fingerprint=excluded.fingerprint, profile=excluded.profile, draining=excluded.draining, drain_by=excluded.drain_by, seen=excluded.seen,
 			boot_count=excluded.boot_count, address=excluded.address, completed=excluded.completed, failed=excluded.failed`,
 		&s.removeDevice: `DELETE FROM devices WHERE id=?`,
 		&s.token:        `INSERT INTO tokens (id, role, name, hash, created, expires) VALUES (?,?,?,?,?,?)`,

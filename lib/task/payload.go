@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -29,6 +31,10 @@ const (
 	MaxName        = 200 // bytes
 	MaxRetries     = 100
 	MaxTimeout     = 365 * 24 * 3600 // seconds
+	MaxRetryOn     = 32              // exit codes
+	MinBackoff     = 0.001           // seconds
+	MaxBackoff     = 24 * 3600       // seconds
+	DefaultBackoff = 2               // seconds
 )
 
 // Command is the payload of the type command: a program with its arguments, without a shell.
@@ -111,10 +117,61 @@ func (s *Spec) Validate() error {
 	case len(s.Payload) > MaxPayload:
 		return invalid("payload of %d bytes: at most %d", len(s.Payload), MaxPayload)
 	}
+	if err := s.Policy.validate(s.Retries); err != nil {
+		return err
+	}
 	if err := s.Requirements.validate(); err != nil {
 		return err
 	}
 	return checkPayload(s.Type, s.Payload)
+}
+
+func (p *Policy) validate(retries int) error {
+	switch {
+	case p.AtMostOnce && retries > 0:
+		return invalid("at_most_once and max_retries %d: what runs at most once is not retried", retries)
+	case p.Backoff != 0 && !(p.Backoff >= MinBackoff && p.Backoff <= MaxBackoff):
+		return invalid("backoff %v: between %v and %d seconds (a day)", p.Backoff, MinBackoff, MaxBackoff)
+	case retries == 0 && p.Backoff != 0:
+		return invalid("backoff without max_retries: there is no retry to wait for")
+	case retries == 0 && len(p.RetryOn) > 0:
+		return invalid("retry_on without max_retries: there is no retry")
+	case len(p.RetryOn) > MaxRetryOn:
+		return invalid("retry_on: %d exit codes, at most %d", len(p.RetryOn), MaxRetryOn)
+	}
+	for _, code := range p.RetryOn {
+		if code < 1 || code > 255 {
+			return invalid("retry_on %d: exit codes between 1 and 255", code)
+		}
+	}
+	return nil
+}
+
+// Again says whether a failed attempt with this exit code is to be followed by another. What has no exit code did not run, by no fault
+// of its own.
+func (p *Policy) Again(exit *int) bool {
+	return len(p.RetryOn) == 0 || exit == nil || slices.Contains(p.RetryOn, *exit)
+}
+
+// mostWait is how long a task waits for its retry at most, unless its first wait is longer.
+const mostWait = 5 * time.Minute
+
+// Wait is how long a task waits after its n-th failure, n from 1: its backoff, twice that, and so on up to five minutes.
+func (p *Policy) Wait(n int) time.Duration {
+	seconds := p.Backoff
+	if seconds == 0 {
+		seconds = DefaultBackoff
+	}
+	wait, most := time.Duration(seconds*float64(time.Second)), p.MostWait()
+	for ; n > 1 && wait < most; n-- {
+		wait *= 2
+	}
+	return min(wait, most)
+}
+
+// MostWait is the longest that Wait can be.
+func (p *Policy) MostWait() time.Duration {
+	return max(mostWait, time.Duration(p.Backoff*float64(time.Second)))
 }
 
 func (r *Requirements) validate() error {

@@ -29,6 +29,16 @@ type Spec struct {
 	Retries      int             `json:"max_retries,omitempty"`
 	Payload      json.RawMessage `json:"payload"` // a JSON object; its shape is the type's affair
 	Requirements Requirements    `json:"requirements"`
+	Policy
+}
+
+// Policy says how often a task may be run. The zero value is "at least once": an attempt that is lost with its device is followed by
+// another, which may overlap with it while the device cannot be heard of.
+type Policy struct {
+	Exclusive  bool    `json:"exclusive,omitempty"`    // never run twice at the same time: a device that is cut off ends it before another begins
+	AtMostOnce bool    `json:"at_most_once,omitempty"` // never run twice: once it may have begun, it is not begun again
+	Backoff    float64 `json:"backoff,omitempty"`      // seconds before the first retry, twice as long before each one after that; 0: DefaultBackoff
+	RetryOn    []int   `json:"retry_on,omitempty"`     // exit codes after which it is retried; none: all but 0
 }
 
 // Requirements is what a task asks of a device. The zero value fits every device.
@@ -52,7 +62,9 @@ type Task struct {
 	State     State      `json:"state"`
 	Reason    string     `json:"reason,omitempty"` // why it ended, or went back to the queue
 	Waiting   string     `json:"waiting,omitempty"`
-	Device    string     `json:"device,omitempty"` // of the newest attempt
+	Device    string     `json:"device,omitempty"`             // of the newest attempt
+	Contact   string     `json:"contact,omitempty"`            // lost: its device cannot be heard of, and goes on
+	LeaseLeft *int64     `json:"lease_left_seconds,omitempty"` // with that: before the task goes to another
 	Attempt   int        `json:"attempt,omitempty"`
 	Failures  int        `json:"failures,omitempty"` // attempts that failed by the task's own doing
 	Losses    int        `json:"losses,omitempty"`   // attempts that were lost with their device

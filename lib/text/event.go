@@ -78,8 +78,10 @@ func happened(e *cluster.Event) string {
 	case cluster.TaskStarted, cluster.TaskEnded, cluster.TaskRequeued, cluster.TaskRetried:
 		return "task " + e.Task.String() + " " + taskDid(e)
 	case cluster.DeviceJoined, cluster.DeviceOnline, cluster.DeviceOffline, cluster.DeviceDraining,
-		cluster.DeviceResumed, cluster.DeviceRemoved:
+		cluster.DeviceResumed, cluster.DeviceRemoved, cluster.DeviceTwice:
 		return "device " + e.Device + " " + deviceDid[e.Kind]
+	case cluster.ResultOrphaned:
+		return fmt.Sprintf("task %v, attempt %d is not known here", e.Task, e.Attempt) + on("; its result stays on ", e.Device)
 	case cluster.MainStarted:
 		return "main node started"
 	case cluster.MainStopping:
@@ -101,6 +103,7 @@ var deviceDid = map[cluster.Kind]string{
 	cluster.DeviceDraining: "is draining",
 	cluster.DeviceResumed:  "takes tasks again",
 	cluster.DeviceRemoved:  "was removed",
+	cluster.DeviceTwice:    "is two machines",
 }
 
 func taskDid(e *cluster.Event) string {

@@ -40,7 +40,7 @@ func taskRecord(t *task.Task) []field {
 
 // why says why a task waits, or else why it is where it is.
 func why(t *task.Task) string {
-	if t.State == task.Queued && t.Waiting != "" {
+	if t.Waiting != "" {
 		return t.Waiting
 	}
 	return t.Reason

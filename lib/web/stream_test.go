@@ -82,7 +82,7 @@ func TestDeviceStream(t *testing.T) {
 	if v.name != "device" || !strings.HasPrefix(v.data, `{"device_id":"pixel-3a"`) {
 		t.Error(v)
 	}
-	if err := s.client().Drain(t.Context(), "pixel-3a"); err != nil {
+	if err := s.client().Drain(t.Context(), "pixel-3a", 0); err != nil {
 		t.Fatal(err)
 	}
 	stream.until(`"status":"draining"`)

@@ -64,7 +64,8 @@ type DeviceList struct {
 
 // NameDevice names a device, by its name or the beginning of it.
 type NameDevice struct {
-	Device string `json:"device_id"`
+	Device string  `json:"device_id"`
+	Within float64 `json:"within,omitempty"` // with drain: seconds, after which it gives back what still runs; 0: it has all the time
 }
 
 // DeviceShown answers device.
@@ -200,6 +201,7 @@ type Metrics struct {
 	Requeued       int64            `json:"attempts_requeued"`
 	Lost           int64            `json:"attempts_lost"`
 	Stale          int64            `json:"results_stale"`
+	Orphans        int64            `json:"results_orphaned"`
 	RunSeconds     float64          `json:"run_seconds"`  // of attempts that ended
 	WaitSeconds    float64          `json:"wait_seconds"` // from submission to first start
 	QueueByClass   int              `json:"queue_classes"`

@@ -64,14 +64,15 @@ own host a worker may send an admin token as "token" instead of invite and secre
 After that, every connection of the worker begins with hello:
 
 	C: {"message_type":"hello","message_id":"1","data":{"protocol":{"min":1,"max":1},"software":"rc-workerd 0.1.0",
-	    "boot_count":4,"session":2,"held":[{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…","state":"running","output_bytes":4096}]}}
+	    "boot_count":4,"session":2,"life":"K3…","held":[{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…","state":"running","output_bytes":4096}]}}
 	M: {"message_type":"welcome","reply_to":"1","data":{"protocol":1,"software":"rc-mained 0.1.0","main_node":"nas","role":"worker",
 	    "device_id":"pi4","heartbeat":60,"lease":450,"incarnation":"d8…","addresses":["192.168.1.5:8080"],
 	    "held":[{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…","verdict":"keep","output_bytes":1024}]}}
 
 boot_count grows with every start of the worker and is kept on its disk; session grows with every connection in that
 life. The main node refuses a hello that is not newer than the newest it has seen (E_STALE_SESSION, with that
-boot_count; the worker goes on from one above it), and closes the older session when a newer one comes.
+boot_count; the worker goes on from one above it), and closes the older session when a newer one comes. life is random and
+new in every process: where two take turns under one key, two machines have it, and neither is let in for a while (E_DUPLICATE_IDENTITY).
 
 held lists every attempt that waits for a free slot of the worker (state waiting), that it runs (running), or that has
 ended but was not judged yet (ended). The answer has a verdict for each: keep (go on; output_bytes says how much of the output the main node has: send on from
@@ -97,6 +98,11 @@ task_assign read on this connection: what was assigned up to it and is not held 
 are no longer wanted. Any message received counts as a sign of life. After some minutes of silence (5, unless set otherwise) a device is shown as
 offline; when the lease ends (lease seconds after the last message received) its attempts are given to others.
 
+The worker has a clock of its own for that, which goes on while the device sleeps: it holds what it was given for 0.929 of the lease (that
+is, less a 45th part to end an attempt and a 450th for the main node's grain, and both clocks 5 % wrong), counted from when it sent the
+newest hello or heartbeat that was answered. After that it begins nothing that it was given before, and ends attempts of tasks that
+are exclusive, within that 45th part; it lists them as held until they have ended.
+
 # Workers: the walk of a task
 
 	M: {"message_type":"task_assign","target_id":"pi4","data":{"number":8,"task":{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…",
@@ -111,7 +117,8 @@ offline; when the lease ends (lease seconds after the last message received) its
 
 The three of task_id, attempt and lease stand in every message about an attempt and decide whose word counts.
 
-timeout is in seconds, 0 for none. A worker that cannot take an attempt gives it back with task_release ("started":false,
+timeout is in seconds, 0 for none. A task may also say "exclusive":true (never run twice at the same time), "at_most_once":true (never begun
+twice), and with max_retries "backoff" (seconds before the first retry) and "retry_on" (exit codes). A worker that cannot take an attempt gives it back with task_release ("started":false,
 with a reason); one that is stopped in the middle of an attempt says "started":true. Neither counts against the task.
 
 Output is one sequence of bytes of both streams in the order in which they were printed; position is the number of bytes before
@@ -124,12 +131,14 @@ missing pieces and the result again.
 
 status is completed, failed, timeout or cancelled. The verdict is one of
 recorded (it counts, and is on disk), duplicate (it had been recorded), stale (another attempt has the task now, or
-it is over), unknown (no such task) — after these four the worker forgets the attempt — or resend. A result without a
+it is over), unknown (no such attempt, as after the restore of a backup; the worker keeps the result aside for its owner) — after these four
+the worker forgets the attempt — or resend. A result without a
 verdict is sent again after the next welcome and after every heartbeat.
 
 	M: {"message_type":"task_cancel","data":{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…","reason":"cancelled by rc-ctl"}}
 
-The worker ends the attempt and everything that it left behind, and sends its result (status cancelled) as always.
+The worker ends the attempt and everything that it left behind, and sends its result (status cancelled) as always. With
+"give_back":true it is to release it instead: its device is wanted back.
 A worker that leaves says bye, without data, when it has nothing left.
 
 # Clients: submitting
@@ -174,7 +183,8 @@ Following the output of a task that is run again begins anew with the higher att
 # Clients: acting
 
 	cancel, retry               data {"tasks":["t7k3"],"job_ids":["j…"],"states":["queued"],"device_id":"pi4"}  ack {"count":12}
-	drain, undrain, remove      data {"device_id":"pi4"}                          ack {}
+	drain                       data {"device_id":"pi4","within":600}             ack {}; within, in seconds, may be left out
+	undrain, remove             data {"device_id":"pi4"}                          ack {}
 	invite                      data {"addresses":["192.168.1.5:8080"],"expires":86400}  ack {"code":"rcj1_…","expires":"…"}
 	token_make                  data {"role":"submit","name":"cron","expires":0}  ack {"token":"rcs1_…","id":"…","fingerprint":"…"}
 	token_list                  data {}                                           ack {"tokens":[…]}

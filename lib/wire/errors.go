@@ -20,6 +20,7 @@ var (
 	ErrField        = errors.New("not a valid field")
 	ErrUnknownType  = errors.New("unknown message type")
 	ErrStaleSession = errors.New("a newer session of this device is known")
+	ErrTwoMachines  = errors.New("two machines use the same key")
 	ErrBusy         = errors.New("too much at once")
 	ErrStorageFull  = errors.New("the main node's disk is full")
 	ErrShutdown     = errors.New("the main node is stopping")
@@ -43,6 +44,7 @@ var codes = []struct {
 	{"E_FIELD", ErrField, 65},
 	{"E_UNKNOWN_TYPE", ErrUnknownType, 70},
 	{"E_STALE_SESSION", ErrStaleSession, 75},
+	{"E_DUPLICATE_IDENTITY", ErrTwoMachines, 78},
 	{"E_RATE", ErrBusy, 75},
 	{"E_STORAGE_FULL", ErrStorageFull, 75},
 	{"E_SHUTDOWN", ErrShutdown, 75},

@@ -16,6 +16,7 @@ type Hello struct {
 	Token     string `json:"token,omitempty"`      // of a client
 	BootCount int64  `json:"boot_count,omitempty"` // of a worker, as all that follows
 	Session   int64  `json:"session,omitempty"`
+	Life      string `json:"life,omitempty"` // random, of this process: two that take turns are two machines with one key
 	Held      []Held `json:"held,omitempty"`
 }
 
@@ -127,7 +128,8 @@ type Release struct {
 // Cancel asks a worker to end an attempt.
 type Cancel struct {
 	task.Lease
-	Reason string `json:"reason,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	GiveBack bool   `json:"give_back,omitempty"` // and to release it, so that it may run elsewhere
 }
 
 // MaxPiece is how many bytes of output one message carries.

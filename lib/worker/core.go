@@ -43,9 +43,11 @@ type Core struct {
 	nextBeat   time.Time
 	flushDue   time.Time // zero: nothing waits to be flushed
 
-	draining bool
-	stopping bool // running attempts are being killed
-	busy     time.Time
+	authority authority
+	draining  bool
+	stopping  bool   // running attempts are being killed
+	pressed   string // why nothing is taken now
+	busy      time.Time
 
 	now     time.Time
 	effects []Effect
@@ -61,6 +63,9 @@ type attempt struct {
 	result  task.Result
 	asked   bool // the result was sent on this connection
 	unknown bool // nobody wants to know how it ends
+
+	fenced    bool   // it is being ended because it may run elsewhere
+	givenBack string // it is being ended so that it may, for this reason
 }
 
 // NewCore makes the core of a worker that runs so many attempts at once, and that holds what its spool has kept.
@@ -82,7 +87,7 @@ func (c *Core) Step(now time.Time, in Input) []Effect {
 	c.now, c.effects = now, nil
 	switch in := in.(type) {
 	case Welcomed:
-		c.welcome(&in.Welcome)
+		c.welcome(&in)
 	case Disconnected:
 		c.connected = false
 		clear(c.asked)
@@ -99,6 +104,9 @@ func (c *Core) Step(now time.Time, in Input) []Effect {
 		c.drain()
 	case Stop:
 		c.stop()
+	case Pressed:
+		c.pressed = in.Reason
+		c.nextBeat = c.now
 	}
 	c.time()
 	c.start()
@@ -116,8 +124,10 @@ func (c *Core) send(messageType string, body any) {
 }
 
 // welcome begins a session: what the main node does not want is ended, and what it has not heard of is told.
-func (c *Core) welcome(w *wire.Welcome) {
+func (c *Core) welcome(w *Welcomed) {
 	c.connected, c.assignSeen, c.inFlight = true, 0, 0
+	c.authority.begin(w.Lease, w.Asked)
+	c.refence()
 	if w.Heartbeat > 0 {
 		c.heartbeat = time.Duration(w.Heartbeat * float64(time.Second))
 	}
@@ -171,7 +181,7 @@ func (c *Core) receive(m *wire.Message) {
 	case wire.TypeTaskCancel:
 		var k wire.Cancel
 		if m.Decode(&k) == nil && c.attempts[k.Lease] != nil {
-			c.cancel(c.attempts[k.Lease], k.Reason)
+			c.cancel(c.attempts[k.Lease], &k)
 		}
 	case wire.TypeAck:
 		c.acked(m)
@@ -194,6 +204,10 @@ func (c *Core) assign(m *wire.Assign) {
 		c.beat() // says so, before another comes
 		c.send(wire.TypeTaskRelease, wire.Release{Lease: l, Reason: "the device holds too many results that could not be sent"})
 		return
+	case c.pressed != "":
+		c.beat()
+		c.send(wire.TypeTaskRelease, wire.Release{Lease: l, Reason: c.pressed})
+		return
 	}
 	a := &attempt{lease: l, spec: m.Task.Spec, state: wire.HeldWaiting}
 	c.attempts[l] = a
@@ -204,26 +218,36 @@ func (c *Core) full() bool {
 	return c.spooled > spoolQuota || len(c.attempts) > spoolMost+2*c.slots
 }
 
-// start starts what waits, while there are slots.
+// start starts what waits, while there are slots; not what may have been given to another while this device slept or was cut off, until
+// the main node has answered.
 func (c *Core) start() {
-	for len(c.queue) > 0 && c.running < c.slots {
+	for len(c.queue) > 0 && c.running < c.slots && c.now.Before(c.authority.until) {
 		a := c.queue[0]
 		c.queue = c.queue[1:]
 		a.state = wire.HeldRunning
 		c.running++
 		c.send(wire.TypeTaskAccept, wire.Accept{Lease: a.lease})
 		c.do(StartAttempt{a.lease, a.spec})
+		if a.spec.Exclusive {
+			c.do(Fence{a.lease, c.authority.until, graceOf(c.authority.lease)})
+		}
 	}
 }
 
-// cancel ends an attempt that somebody cancelled.
-func (c *Core) cancel(a *attempt, reason string) {
+// cancel ends an attempt that somebody cancelled, or that is wanted back.
+func (c *Core) cancel(a *attempt, m *wire.Cancel) {
 	switch a.state {
 	case wire.HeldWaiting:
 		c.unqueue(a)
 		c.forget(a)
+		if m.GiveBack {
+			c.send(wire.TypeTaskRelease, wire.Release{Lease: a.lease, Reason: m.Reason})
+		}
 	case wire.HeldRunning:
-		c.do(KillAttempt{a.lease, reason})
+		if m.GiveBack {
+			a.givenBack = m.Reason
+		}
+		c.do(KillAttempt{a.lease, m.Reason})
 	}
 }
 
@@ -294,17 +318,25 @@ func (c *Core) ended(in *Ended) {
 	c.running--
 	c.busy = c.now
 	a.state, a.result = wire.HeldEnded, in.Result
-	switch {
-	case a.unknown:
-		c.forget(a)
-	case c.stopping && in.Result.Status == task.AttemptCancelled:
-		c.send(wire.TypeTaskRelease, wire.Release{Lease: a.lease, Started: true, Reason: "the worker was stopped"})
-		c.forget(a)
-	default:
-		c.spooled += a.output.size
-		c.do(SpoolResult{Spooled{a.lease, a.result, a.output.chunks}})
-		c.sendResult(a)
+	if c.stopping && a.givenBack == "" {
+		a.givenBack = "the worker was stopped"
 	}
+	if forgotten, back := a.cutShort(&in.Result); forgotten {
+		if back {
+			c.send(wire.TypeTaskRelease, wire.Release{Lease: a.lease, Started: true, Reason: a.givenBack})
+		}
+		c.forget(a)
+		c.nextBeat = c.now // the main node learns from it that the attempt is gone
+		return
+	}
+	c.spooled += a.output.size
+	c.do(SpoolResult{a.kept()})
+	c.sendResult(a)
+}
+
+// kept is what the spool keeps of an ended attempt.
+func (a *attempt) kept() Spooled {
+	return Spooled{a.lease, a.result, a.output.chunks, a.spec.Exclusive || a.spec.AtMostOnce}
 }
 
 // results sends every result that has not been sent on this connection.
@@ -356,6 +388,9 @@ func (c *Core) acked(m *wire.Message) {
 		return
 	}
 	switch {
+	case j.Verdict == wire.Unknown:
+		c.do(ParkResult{a.kept()})
+		c.judged(a)
 	case j.Verdict.Final():
 		c.judged(a)
 	case j.Verdict == wire.Resend:
@@ -373,6 +408,9 @@ func (c *Core) judged(a *attempt) {
 
 // failed takes a refusal. A result that is refused for good would otherwise be sent for ever.
 func (c *Core) failed(m *wire.Message) {
+	if m.ReplyTo == HeartbeatID {
+		c.authority.answered(false)
+	}
 	lease, ok := c.asked[m.ReplyTo]
 	if !ok {
 		return
@@ -394,9 +432,11 @@ func (c *Core) failed(m *wire.Message) {
 // beaten takes the answer to a heartbeat: what the main node does not want is ended, and results without a verdict are sent again.
 func (c *Core) beaten(m *wire.Message) {
 	var ack wire.HeartbeatAck
-	if m.Decode(&ack) != nil {
+	if m.ReplyTo != HeartbeatID || m.Decode(&ack) != nil {
 		return
 	}
+	c.authority.answered(true)
+	c.refence()
 	for _, l := range ack.Kill {
 		if a := c.attempts[l]; a != nil {
 			c.unwanted(a, "the main node does not want it any more")
@@ -416,6 +456,7 @@ func (c *Core) time() {
 	if c.connected && !c.now.Before(c.nextBeat) {
 		c.beat()
 	}
+	c.fence()
 }
 
 // Next is when time is to be looked at again.
@@ -427,8 +468,14 @@ func (c *Core) Next() time.Time {
 	if !c.flushDue.IsZero() && c.flushDue.Before(next) {
 		next = c.flushDue
 	}
+	if until := c.authority.until; until.After(c.now) && until.Before(next) && c.running > 0 {
+		next = until
+	}
 	return next
 }
+
+// HeartbeatID is the message_id of heartbeats; they are answered in order.
+const HeartbeatID = "heartbeat"
 
 func (c *Core) beat() {
 	c.nextBeat = c.now.Add(c.heartbeat)
@@ -439,10 +486,13 @@ func (c *Core) beat() {
 		h.Status, h.Reason = device.Draining, "the worker is being stopped"
 	case c.full():
 		h.Status, h.Reason = device.Paused, "it holds too many results that could not be sent"
+	case c.pressed != "":
+		h.Status, h.Reason = device.Paused, c.pressed
 	}
 	if !c.busy.IsZero() {
 		h.LastActivity = c.busy.UTC().Format(time.RFC3339)
 	}
+	c.authority.sent(c.now)
 	c.do(SendHeartbeat{h})
 }
 

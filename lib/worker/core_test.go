@@ -34,7 +34,9 @@ func (r *rig) pass(d time.Duration) {
 	r.step(Timer{})
 }
 
-func (r *rig) connect(held ...wire.Held) { r.step(Welcomed{wire.Welcome{Heartbeat: 60, Held: held}}) }
+func (r *rig) connect(held ...wire.Held) {
+	r.step(Welcomed{wire.Welcome{Heartbeat: 60, Lease: 450, Held: held}, r.now})
+}
 
 func lease(n int) task.Lease {
 	return task.Lease{Task: task.ID(n), Attempt: 1, Token: fmt.Sprint("lease ", n)}

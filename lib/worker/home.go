@@ -20,6 +20,7 @@ const (
 	fileSpool      = "results.log"
 	fileLock       = "worker.lock"
 	dirAttempts    = "attempts"
+	dirOrphans     = "orphans"
 	dirTypes       = "tasks.d"
 )
 

@@ -29,6 +29,7 @@ const (
 type link struct {
 	conn    *wire.Conn
 	welcome wire.Welcome
+	asked   time.Time // when hello was sent, by clock
 	address string
 
 	mu      sync.Mutex
@@ -98,8 +99,8 @@ func ask(conn *wire.Conn, messageType string, body, answer any) error {
 	return m.Decode(answer)
 }
 
-func newLink(conn *wire.Conn, address string, w wire.Welcome) *link {
-	l := &link{conn: conn, address: address, welcome: w}
+func newLink(conn *wire.Conn, address string, w wire.Welcome, asked time.Time) *link {
+	l := &link{conn: conn, address: address, welcome: w, asked: asked}
 	l.filled.L = &l.mu
 	return l
 }

@@ -49,7 +49,7 @@ func TestBackoffGrowsAndIsJittered(t *testing.T) {
 func pipe(peer func(*wire.Conn)) *link {
 	a, b := net.Pipe()
 	go peer(wire.NewConn(b))
-	return newLink(wire.NewConn(a), "test", wire.Welcome{Heartbeat: 60})
+	return newLink(wire.NewConn(a), "test", wire.Welcome{Heartbeat: 60}, time.Now())
 }
 
 func TestLinkSendsInOrderAndEndsWhole(t *testing.T) {

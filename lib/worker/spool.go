@@ -9,8 +9,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cli"
 
 	"github.com/retire-cluster/retire-cluster/lib/task"
 )
@@ -18,7 +21,8 @@ import (
 // spool keeps results on disk until they are judged: one log, to which records are added, and which is emptied when none of them is
 // needed any more. A record is a line of JSON behind its checksum; one that was not written whole when the power went is left out.
 //
-// It is not synced: a power cut on the device then costs the run of a task, which "at least once" allows, and spares the flash.
+// It is not synced, but for tasks that must not be run again: a power cut on the device then costs the run of a task, which "at least once"
+// allows, and spares the flash.
 type spool struct {
 	path    string
 	f       *os.File
@@ -32,6 +36,7 @@ type record struct {
 	Lease  task.Lease   `json:"lease"`
 	Result *task.Result `json:"result,omitempty"`
 	Output []piece      `json:"output,omitempty"`
+	Synced bool         `json:"synced,omitempty"`
 	Judged bool         `json:"judged,omitempty"`
 }
 
@@ -68,6 +73,7 @@ func (s *spool) rewrite() (kept []Spooled, err error) {
 		f.Close()
 		return nil, fmt.Errorf("replace the spool of results: %w", err)
 	}
+	cli.SyncDir(filepath.Dir(s.path)) // or what is synced from now on would be in a file without a name
 	if s.f != nil {
 		s.f.Close()
 	}
@@ -132,7 +138,7 @@ func parseRecord(line []byte) (rec record, ok bool) {
 }
 
 func (r *record) spooled() *Spooled {
-	k := &Spooled{Lease: r.Lease, Result: *r.Result}
+	k := &Spooled{Lease: r.Lease, Result: *r.Result, Synced: r.Synced}
 	var at int64
 	for _, p := range r.Output {
 		c := task.Chunk{Position: at, Stream: p.Stream, After: time.Duration(p.AfterMS) * time.Millisecond, Data: p.Data}
@@ -144,15 +150,30 @@ func (r *record) spooled() *Spooled {
 
 // add writes an attempt's result.
 func (s *spool) add(k Spooled) error {
-	rec := record{Lease: k.Lease, Result: &k.Result}
-	for _, c := range k.Chunks {
-		rec.Output = append(rec.Output, piece{c.Stream, c.After.Milliseconds(), c.Data})
-	}
 	before := s.size
-	err := s.write(&rec)
+	err := s.write(newRecord(k))
+	if err == nil && k.Synced {
+		err = s.sync()
+	}
 	s.pending[k.Lease] = s.size - before
 	s.live += s.size - before
 	return err
+}
+
+func newRecord(k Spooled) *record {
+	rec := &record{Lease: k.Lease, Result: &k.Result, Synced: k.Synced}
+	for _, c := range k.Chunks {
+		rec.Output = append(rec.Output, piece{c.Stream, c.After.Milliseconds(), c.Data})
+	}
+	return rec
+}
+
+// sync brings what was written to the disk.
+func (s *spool) sync() error {
+	if err := s.f.Sync(); err != nil {
+		return fmt.Errorf("sync the spool of results: %w", err)
+	}
+	return nil
 }
 
 // slack is how much of the log may be of no use before it is written anew.

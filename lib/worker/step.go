@@ -20,12 +20,18 @@ type (
 		Lease task.Lease
 		Spec  task.Spec
 	}
+	Fence struct { // of an exclusive attempt: then it has to be over
+		Lease task.Lease
+		Until time.Time
+		Grace time.Duration // to end by itself, from then on
+	}
 	KillAttempt struct {
 		Lease  task.Lease
 		Reason string
 	}
 	SpoolResult struct{ Spooled } // before it is sent
 	SpoolJudged struct{ Lease task.Lease }
+	ParkResult  struct{ Spooled } // that the main node does not know, and its owner may want
 	Quit        struct{}
 )
 
@@ -33,7 +39,10 @@ type (
 type (
 	Input any
 
-	Welcomed     struct{ wire.Welcome }
+	Welcomed struct {
+		wire.Welcome
+		Asked time.Time // when hello was sent
+	}
 	Disconnected struct{}
 	Received     struct{ wire.Message }
 	Printed      struct {
@@ -46,10 +55,11 @@ type (
 		Lease  task.Lease
 		Result task.Result
 	}
-	Written struct{ Bytes int64 } // of output that the connection has taken
-	Drain   struct{}              // finish what runs
-	Stop    struct{}              // end what runs
-	Timer   struct{}              // look at the time
+	Written struct{ Bytes int64 }   // of output that the connection has taken
+	Drain   struct{}                // finish what runs
+	Stop    struct{}                // end what runs
+	Pressed struct{ Reason string } // why the device can take nothing now; empty: it can
+	Timer   struct{}                // look at the time
 )
 
 // Spooled is an attempt that has ended and was not judged yet.
@@ -57,4 +67,5 @@ type Spooled struct {
 	Lease  task.Lease
 	Result task.Result
 	Chunks []task.Chunk // all that it printed, without gaps
+	Synced bool         // it must survive a power cut: it cannot be run again
 }

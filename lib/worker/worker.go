@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -51,6 +52,8 @@ type Worker struct {
 	link       *link                          // nil: none
 	profile    atomic.Pointer[device.Profile] // replaced, never changed
 	registered *device.Profile                // what this connection's main node was told
+	pressed    string                         // why the core was told to take nothing
+	life       string                         // of this process, random
 	types      chan struct{}                  // tasks.d changed
 	helloNow   chan helloAsk
 }
@@ -61,7 +64,7 @@ type helloAsk struct{ answer chan []wire.Held }
 // Open makes a worker ready. It joins a cluster where it has not yet. Errors are those of the data directory, of the join code, and of the main
 // node.
 func Open(ctx context.Context, o Options) (*Worker, error) {
-	w := &Worker{o: o, in: make(chan any, 256), kills: map[task.Lease]context.CancelCauseFunc{}, types: make(chan struct{}, 1), helloNow: make(chan helloAsk)}
+	w := &Worker{o: o, life: rand.Text(), in: make(chan any, 256), kills: map[task.Lease]context.CancelCauseFunc{}, types: make(chan struct{}, 1), helloNow: make(chan helloAsk)}
 	if w.o.Beat == nil {
 		w.o.Beat = func() {}
 	}
@@ -211,7 +214,7 @@ func (w *Worker) loop(drainCtx, kill context.Context, refused <-chan error) erro
 	defer due.Stop()
 	drained, killed := drainCtx.Done(), kill.Done()
 	for {
-		due.Reset(time.Until(w.core.Next()))
+		due.Reset(w.core.Next().Sub(clock()))
 		var in any
 		select {
 		case in = <-w.in:
@@ -249,22 +252,22 @@ func (w *Worker) take(in any) (leave bool) {
 	case *link:
 		w.link, w.registered = in, nil
 		w.register()
-		return w.act(w.core.Step(time.Now(), Welcomed{in.welcome}))
+		return w.act(w.core.Step(clock(), Welcomed{in.welcome, in.asked}))
 	case gone:
 		if in.link != w.link {
 			return false
 		}
 		w.link = nil
-		return w.act(w.core.Step(time.Now(), Disconnected{}))
+		return w.act(w.core.Step(clock(), Disconnected{}))
 	case fromLink:
 		if in.link != w.link {
 			return false // of a connection that was given up
 		}
-		return w.act(w.core.Step(time.Now(), in.input))
+		return w.act(w.core.Step(clock(), in.input))
 	case Ended:
 		delete(w.kills, in.Lease)
 	}
-	return w.act(w.core.Step(time.Now(), in))
+	return w.act(w.core.Step(clock(), in))
 }
 
 // Inputs of the loop that belong to a connection: one that was given up has no say.
@@ -284,7 +287,8 @@ func (w *Worker) act(effects []Effect) (leave bool) {
 			w.put(e.Message, e.Output)
 		case SendHeartbeat:
 			e.Metrics = w.monitor.Metrics(context.Background())
-			w.put(wire.Message{Type: wire.TypeHeartbeat, ID: "heartbeat", Body: e.Heartbeat}, 0)
+			w.put(wire.Message{Type: wire.TypeHeartbeat, ID: HeartbeatID, Body: e.Heartbeat}, 0)
+			leave = w.press(&e.Metrics) || leave
 		case StartAttempt:
 			w.start(e)
 		case KillAttempt:
@@ -295,11 +299,30 @@ func (w *Worker) act(effects []Effect) (leave bool) {
 			w.logSpool(w.spool.add(e.Spooled))
 		case SpoolJudged:
 			w.logSpool(w.spool.judged(e.Lease))
+		case ParkResult:
+			path, err := w.home.park(e.Spooled)
+			w.o.Log.Warn("the main node does not know this attempt; its result is kept here", "task", e.Lease.Task.String(), "attempt", e.Lease.Attempt, "file", path, "err", err)
 		case Quit:
 			leave = true
 		}
 	}
 	return leave
+}
+
+// leastDisk is how much must be free for a task to be taken, or a twentieth of the disk where that is less.
+const leastDisk = 64 << 20
+
+// press tells the core when the disk is too full to take a task, and when it is not any more.
+func (w *Worker) press(m *device.Metrics) (leave bool) {
+	reason := ""
+	if least := min(leastDisk, w.profile.Load().Hardware.Disk/20); m.DiskFree != nil && *m.DiskFree < least {
+		reason = fmt.Sprintf("its disk is full: less than %d MiB are free", least>>20)
+	}
+	if reason == w.pressed {
+		return false
+	}
+	w.pressed = reason
+	return w.take(Pressed{reason})
 }
 
 // logSpool says that a result is in memory only: it is lost if this process ends before it is judged.
@@ -394,7 +417,8 @@ func (w *Worker) hello(ctx context.Context, boot, session int64) (*link, error) 
 		return nil, ctx.Err()
 	}
 	var welcome wire.Welcome
-	err = ask(conn, wire.TypeHello, wire.Hello{Protocol: wire.Spoken, Software: w.o.Software, BootCount: boot, Session: session, Held: <-h.answer}, &welcome)
+	asked := clock()
+	err = ask(conn, wire.TypeHello, wire.Hello{Protocol: wire.Spoken, Software: w.o.Software, BootCount: boot, Session: session, Life: w.life, Held: <-h.answer}, &welcome)
 	if err != nil {
 		conn.Close()
 		return nil, err
@@ -402,7 +426,7 @@ func (w *Worker) hello(ctx context.Context, boot, session int64) (*link, error) 
 	if err := w.home.learn(address, welcome.Addresses); err != nil {
 		w.o.Log.Warn("cannot remember the main node's addresses", "err", err)
 	}
-	return newLink(conn, address, welcome), nil
+	return newLink(conn, address, welcome, asked), nil
 }
 
 // speak hands what the main node says to the loop until the connection ends.

@@ -1,0 +1,12 @@
+package worker
+
+import "time"
+
+var (
+	began     = time.Now()
+	beganBoot = sinceBoot()
+)
+
+// clock is the time by which the core decides: it begins with the wall clock and then follows no correction of that, and it goes on while
+// the device sleeps.
+func clock() time.Time { return began.Round(0).Add(sinceBoot() - beganBoot) }
