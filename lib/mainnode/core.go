@@ -305,7 +305,7 @@ func (c *Core) closed(s *session) {
 // event notes that something happened.
 func (c *Core) event(e cluster.Event) {
 	c.lastEvent++
-	e.Seq, e.Time = c.lastEvent, c.now.UTC()
+	e.Seq, e.Time = c.lastEvent, c.now.UTC().Truncate(time.Millisecond) // as it is read back from the store
 	c.batch.Event(e)
 	c.events = append(c.events, e)
 }

@@ -97,10 +97,18 @@ func checkHeader(path string) error {
 	if n, err := io.ReadFull(f, header[:]); n == 0 && errors.Is(err, io.EOF) {
 		return nil // new, and nothing written yet
 	}
+	if header == [len(header)]byte{} && exists(path+"-journal") {
+		return nil // the power went while it was made; SQLite takes that back
+	}
 	if string(header[:16]) != "SQLite format 3\x00" {
 		return ErrForeign
 	}
 	return checkVersion(int(binary.BigEndian.Uint32(header[68:])), int(binary.BigEndian.Uint32(header[60:])))
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // private makes the file one that only its owner reads, before anything is in it: SQLite gives its other files the same rights.

@@ -20,8 +20,6 @@ const (
 	dialTime    = 10 * time.Second
 	welcomeTime = 30 * time.Second
 	writeTime   = 45 * time.Second // for the other side to take what is sent
-	backoffMax  = 20 * time.Second // so that a main node that is back has its attempts back before their leases end
-	backoffMin  = 500 * time.Millisecond
 	refusedMin  = 5 * time.Minute // after a refusal that will not change by itself
 )
 
@@ -152,8 +150,27 @@ func (l *link) close() {
 	l.filled.Signal()
 }
 
-// backoff waits longer after each failure, and each time a random part of that, so that many devices do not come back at once.
-type backoff struct{ failures int }
+// backoff waits longer after each failure, and each time a random part of that, so that many devices do not come back at once. All of its times
+// are parts of the lease, so that a main node that is back has its attempts back before their leases end.
+type backoff struct {
+	lease    time.Duration // of the last welcome
+	failures int
+}
+
+func newBackoff() *backoff { return &backoff{lease: usualLease} }
+
+func (b *backoff) least() time.Duration { return b.lease / 900 }    // 500 ms of the usual
+func (b *backoff) most() time.Duration  { return b.lease * 2 / 45 } // 20 s of the usual
+
+// connected notes a connection that was good for a while: it makes good for the failures before it, if it was long enough.
+func (b *backoff) connected(lease float64, lasted time.Duration) {
+	if lease > 0 {
+		b.lease = time.Duration(lease * float64(time.Second))
+	}
+	if lasted > b.lease/8 {
+		b.failures = 0
+	}
+}
 
 func (b *backoff) next(err error) time.Duration {
 	var refused *wire.Error
@@ -165,12 +182,10 @@ func (b *backoff) next(err error) time.Duration {
 			return refusedMin + rand.N(refusedMin)
 		}
 	}
-	ceiling := min(backoffMax, backoffMin<<min(b.failures, 10))
+	ceiling := min(b.most(), b.least()<<min(b.failures, 10))
 	b.failures++
 	return rand.N(ceiling) + 10*time.Millisecond
 }
-
-func (b *backoff) reset() { b.failures = 0 }
 
 // logRefusal says why there is no connection, loudly only when it is new.
 func logRefusal(log *slog.Logger, err error, wait time.Duration, first bool) {

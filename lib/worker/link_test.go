@@ -16,10 +16,10 @@ import (
 )
 
 func TestBackoffGrowsAndIsJittered(t *testing.T) {
-	var b backoff
+	b := newBackoff()
 	lost := errors.New("connection refused")
 	for n := range 20 {
-		ceiling := min(backoffMax, backoffMin<<min(n, 10)) + 10*time.Millisecond
+		ceiling := min(20*time.Second, 500*time.Millisecond<<min(n, 10)) + 10*time.Millisecond
 		if d := b.next(lost); d <= 0 || d > ceiling {
 			t.Errorf("wait %d: %s, at most %s", n, d, ceiling)
 		}
@@ -31,9 +31,19 @@ func TestBackoffGrowsAndIsJittered(t *testing.T) {
 	if len(seen) < 10 {
 		t.Errorf("only %d different waits: many devices would come back at once", len(seen))
 	}
-	b.reset()
-	if d := b.next(lost); d > backoffMin+10*time.Millisecond {
+	b.connected(450, 50*time.Second)
+	if b.failures == 0 {
+		t.Error("a short connection made good for all failures")
+	}
+	b.connected(450, time.Minute)
+	if d := b.next(lost); d > 510*time.Millisecond {
 		t.Errorf("after a good connection: %s", d)
+	}
+	b.connected(4.5, 0)
+	for range 20 {
+		if d := b.next(lost); d > 210*time.Millisecond {
+			t.Errorf("with a lease of 4.5 s it waits %s", d)
+		}
 	}
 	for _, code := range []string{"E_AUTH", "E_PROTO"} {
 		if d := b.next(&wire.Error{Code: code}); d < refusedMin {

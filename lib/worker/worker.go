@@ -366,7 +366,7 @@ func (w *Worker) start(a StartAttempt) {
 
 // connect keeps a connection to the main node, for as long as ctx lasts.
 func (w *Worker) connect(ctx context.Context, boot int64, refused chan<- error) {
-	var wait backoff
+	wait := newBackoff()
 	session, quiet := int64(0), false
 	for ctx.Err() == nil {
 		session++
@@ -376,9 +376,8 @@ func (w *Worker) connect(ctx context.Context, boot int64, refused chan<- error) 
 			quiet = false
 			w.o.Log.Info("connected", "main_node", l.address, "device", l.welcome.DeviceID)
 			w.speak(ctx, l)
-			if err = errors.New("the connection was lost"); time.Since(began) > time.Minute {
-				wait.reset()
-			}
+			wait.connected(l.welcome.Lease, time.Since(began))
+			err = errors.New("the connection was lost")
 		}
 		var e *wire.Error
 		if errors.As(err, &e) && e.Code == "E_STALE_SESSION" { // a restored disk: go on from what the main node has seen
