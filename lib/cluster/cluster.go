@@ -30,6 +30,7 @@ type Status struct {
 	TasksQueued    int64                 `json:"tasks_queued"`
 	CompletedToday int64                 `json:"tasks_completed_today"` // since midnight, by the main node's clock
 	LastEvent      int64                 `json:"last_event"`
+	Storage        string                `json:"storage,omitempty"` // what a full disk of the main node means now; empty: it is not full
 }
 
 // Health is the cluster's state in one word.
@@ -74,6 +75,8 @@ const (
 	DeviceRemoved  Kind = "device_removed"
 	DeviceTwice    Kind = "device_twice"    // two machines use its key
 	ResultOrphaned Kind = "result_orphaned" // Device has the result of an Attempt that the main node does not know
+	StorageLow     Kind = "storage_low"     // the main node's disk is full
+	StorageOK      Kind = "storage_ok"      // it has space again
 	MainStarted    Kind = "main_started"
 	MainStopping   Kind = "main_stopping"
 	TokenMade      Kind = "token_made"
@@ -118,7 +121,7 @@ func (e *Event) Level() Level {
 		return Debug
 	case TaskRequeued, DeviceOffline, ResultOrphaned:
 		return Warning
-	case DeviceTwice:
+	case DeviceTwice, StorageLow:
 		return Error
 	case TaskEnded:
 		if e.State == task.Failed || e.State == task.TimedOut {

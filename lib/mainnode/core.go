@@ -94,6 +94,9 @@ type Core struct {
 	pending     bool // something changed that may let a task be assigned
 	ticked      time.Time
 	broken      error // the store cannot be read: the process must end
+	storage     storage
+	roomNeeded  int64           // bytes that must be free before it goes on with a full disk
+	notes       []cluster.Event // of what happened between rounds
 
 	// Of the round:
 	now     time.Time
@@ -130,6 +133,7 @@ type Input struct {
 
 	query func(*Core)   // instead of all of that: a look at the state
 	done  chan struct{} // closed after the commit; may be nil
+	err   error         // before done: it was not committed
 }
 
 // Ask is an input that looks at the core, or acts on it, between two others.
@@ -146,11 +150,16 @@ type Round struct {
 // Decide takes inputs in their order, then looks at what time has brought and what can be assigned.
 func (c *Core) Decide(now time.Time, inputs []*Input) Round {
 	c.begin(now)
+	c.tell()
 	for _, in := range inputs {
 		c.step(in)
 	}
-	c.timeouts()
-	c.assign()
+	if c.storage != storageFull {
+		c.timeouts()
+	}
+	if c.storage == storageOK {
+		c.assign()
+	}
 	return c.decided()
 }
 
@@ -194,6 +203,9 @@ type none struct{}
 
 // dispatch is the table from message to function. A nil reply means that the function has answered itself or that none is due.
 func (c *Core) dispatch(s *session, in *Input) (reply any, err error) {
+	if err := c.whileFull(in.Body); err != nil {
+		return nil, err
+	}
 	switch body := in.Body.(type) {
 	case *wire.Hello:
 		return nil, c.hello(in, body)

@@ -2,6 +2,7 @@ package mainnode
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -22,7 +23,12 @@ type loop struct {
 	wakes  *wakes
 	act    func([]Effect) // says what was decided
 	beat   func()         // tells the watchdog that the loop is alive
+
+	ballast *store.Ballast
 }
+
+// background is the context of what is not to be given up half way when the process is asked to end.
+func (l *loop) background() context.Context { return context.WithoutCancel(l.core.ctx) }
 
 // run runs until ctx is done, then commits what still waits. An error means that the disk did not take a commit: the process must
 // end, and the next start reads what the disk really holds.
@@ -39,6 +45,9 @@ func (l *loop) run(ctx context.Context) error {
 			round = l.gather(append(round, in))
 		case <-ticker.C:
 			l.beat()
+			if err := l.watchDisk(time.Now()); err != nil {
+				return err
+			}
 		case <-prune.C:
 			if err := l.prune(); err != nil {
 				return err
@@ -72,7 +81,10 @@ func (l *loop) round(inputs []*Input, now time.Time) error {
 	if l.core.broken != nil {
 		return l.core.broken
 	}
-	if err := l.commit(r); err != nil {
+	switch err := l.commit(r); {
+	case errors.Is(err, errNotCommitted):
+		return l.giveUp(inputs, now)
+	case err != nil:
 		return err
 	}
 	l.core.counts.requests += int64(len(inputs))
@@ -92,7 +104,11 @@ func (l *loop) last(inputs []*Input, now time.Time) error {
 		c.step(in)
 	}
 	c.event(cluster.Event{Kind: cluster.MainStopping})
-	return l.commit(c.decided())
+	err := l.commit(c.decided())
+	if errors.Is(err, errNotCommitted) {
+		return l.giveUp(inputs, now)
+	}
+	return err
 }
 
 // commit writes what was decided, and only then does it.
@@ -100,8 +116,7 @@ func (l *loop) commit(r Round) error {
 	c := l.core
 	if !r.Batch.Empty() {
 		start := time.Now()
-		// The commit is not to be given up half way when the process is asked to end.
-		if err := r.Batch.Commit(context.WithoutCancel(c.ctx)); err != nil {
+		if err := l.commitOrLetGo(r.Batch); err != nil {
 			return fmt.Errorf("the disk did not take what was decided, and nobody was told of it: %w", err)
 		}
 		c.counts.batches++
@@ -164,7 +179,10 @@ const pruneEvery = 10 * time.Second
 func (l *loop) prune() error {
 	c := l.core
 	for range 4 {
-		p, err := c.db.Prune(context.WithoutCancel(c.ctx), c.set.Keep, time.Now(), c.counts.keptEnded(), c.counts.output-c.openOutput())
+		p, err := c.db.Prune(l.background(), c.set.Keep, time.Now(), c.counts.keptEnded(), c.counts.output-c.openOutput())
+		if errors.Is(err, store.ErrFull) {
+			return nil // the next commit will find that, too
+		}
 		if err != nil {
 			return err
 		}
@@ -195,7 +213,7 @@ func (l *loop) ask(ctx context.Context, f func(*Core)) error {
 	}
 	select {
 	case <-done:
-		return nil
+		return in.err
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -26,6 +26,7 @@ import (
 const (
 	fileDatabase = "cluster.db"
 	fileIdentity = "main.pem"
+	fileBallast  = "ballast"
 )
 
 // Node is a main node: a data directory, and what goes on in it.
@@ -75,7 +76,9 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 	}
 	n = &Node{dir: dir, log: log, db: db, tls: identity.ServerTLS(), core: core, events: newEventLog(core.lastEvent), wakes: newWakes(),
 		strangers: strangers{from: map[netip.Addr]int{}}, conns: map[int64]*conn{}}
-	n.loop = &loop{core: core, in: make(chan *Input, maxBatch), events: n.events, wakes: n.wakes, act: n.act, beat: beat}
+	ballast := store.NewBallast(filepath.Join(dir, fileBallast))
+	core.roomNeeded = ballast.Needs()
+	n.loop = &loop{ballast: ballast, core: core, in: make(chan *Input, maxBatch), events: n.events, wakes: n.wakes, act: n.act, beat: beat}
 	return n, n.firstRound()
 }
 
@@ -103,6 +106,11 @@ func (n *Node) firstRound() error {
 	c := n.core
 	if err := n.loop.commit(c.Start(time.Now())); err != nil {
 		return err
+	}
+	if c.storage == storageOK {
+		if err := n.loop.ballast.Fill(); err != nil { // then it will have to do without
+			n.log.Warn("no reserve for a full disk", "err", err)
+		}
 	}
 	c.begin(time.Now())
 	kept, _ := os.ReadFile(filepath.Join(n.dir, wire.FileToken))

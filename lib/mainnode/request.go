@@ -330,14 +330,19 @@ func (c *conn) actOn(ctx context.Context, m *wire.Message, sel *wire.Select) (do
 	for len(ids) > 0 {
 		page := ids[:min(len(ids), mostSelect)]
 		ids = ids[len(page):]
+		var refused error
 		err := c.node.loop.ask(ctx, func(core *Core) {
+			if m.Type == wire.TypeRetry && core.storage != storageOK {
+				refused = core.tryAgain()
+				return
+			}
 			for _, id := range page {
 				if m.Type == wire.TypeRetry && core.Retry(id) || m.Type == wire.TypeCancel && core.Cancel(id) {
 					done.Count++
 				}
 			}
 		})
-		if err != nil {
+		if err = cmp.Or(err, refused); err != nil {
 			return done, err
 		}
 	}

@@ -56,6 +56,9 @@ func (c *Core) status() cluster.Status {
 	}
 	s.CPU, s.MemoryUsed = percent(busyCores, knownCores), percent(usedMemory, knownMemory)
 	s.Health = cluster.HealthOf(s.DevicesOnline, s.DevicesTotal)
+	if s.Storage = c.storageWords(); s.Storage != "" && s.Health == cluster.Healthy {
+		s.Health = cluster.Degraded
+	}
 	return s
 }
 

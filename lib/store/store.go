@@ -271,6 +271,10 @@ func classify(err error) error {
 	switch e.Code {
 	case sqlite3.ErrFull:
 		return fmt.Errorf("%w: %w", ErrFull, err)
+	case sqlite3.ErrIoErr:
+		if e.ExtendedCode == sqlite3.ErrIoErrSHMSize { // the index of the log, which is only memory that has a file
+			return fmt.Errorf("%w: %w", ErrFull, err)
+		}
 	case sqlite3.ErrNotADB:
 		return fmt.Errorf("%w: %w", ErrForeign, err)
 	case sqlite3.ErrCorrupt:

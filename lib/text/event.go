@@ -82,6 +82,10 @@ func happened(e *cluster.Event) string {
 		return "device " + e.Device + " " + deviceDid[e.Kind]
 	case cluster.ResultOrphaned:
 		return fmt.Sprintf("task %v, attempt %d is not known here", e.Task, e.Attempt) + on("; its result stays on ", e.Device)
+	case cluster.StorageLow:
+		return "main node is out of disk space"
+	case cluster.StorageOK:
+		return "main node has disk space again"
 	case cluster.MainStarted:
 		return "main node started"
 	case cluster.MainStopping:

@@ -51,6 +51,9 @@ func (p *Printer) statusLines(s *cluster.Status) {
 	say("QUEUE: %d waiting", s.TasksQueued)
 	say("SLOTS: %d/%d busy", s.SlotsBusy, s.Slots)
 	say("VERSION: %s", s.Version)
+	if s.Storage != "" {
+		say("STORAGE: %s", s.Storage)
+	}
 }
 
 // overview prints the status for people.
@@ -62,6 +65,9 @@ func (p *Printer) overview(s *cluster.Status) {
 		p.style.paint(oneLine(s.Version), dim),
 	}
 	p.line(strings.TrimSpace(strings.Join(first, "  ")))
+	if s.Storage != "" {
+		p.line(p.style.paint(oneLine(s.Storage), red))
+	}
 	p.line("")
 	p.line("Devices  " + p.devicesBy(s))
 	p.gauge("Slots", share(s.SlotsBusy, s.Slots), cyan, fmt.Sprintf("%d of %d busy", s.SlotsBusy, s.Slots))

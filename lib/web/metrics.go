@@ -54,6 +54,8 @@ var (
 	lost        = counter("attempts_lost_total", "Attempts that were lost with their device.")
 	runTime     = counter("attempts_run_seconds_total", "Time that attempts ran, of all that ended.")
 	stale       = counter("results_stale_total", "Results that came too late to count.")
+	orphaned    = counter("results_orphaned_total", "Results of attempts that the main node does not know, as after the restore of a backup.")
+	diskFull    = gauge("storage_full", "Whether the main node's disk is full, so that nothing new is taken or given out.")
 	devicesBy   = gauge("devices", "Devices, by status.", "status")
 	deviceInfo  = gauge("device_info", "What a device is.", "device", "platform", "architecture", "role", "version")
 	deviceUp    = gauge("device_up", "Whether a device is there: online, draining or paused.", "device")
@@ -150,6 +152,15 @@ func (out values) queue(m *wire.Metrics) {
 	out.put(lost, float64(m.Lost))
 	out.put(runTime, m.RunSeconds)
 	out.put(stale, float64(m.Stale))
+	out.put(orphaned, float64(m.Orphans))
+	out.put(diskFull, truth(m.Cluster.Storage != ""))
+}
+
+func truth(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 func (out values) devices(s *cluster.Status, devices []device.Device) {

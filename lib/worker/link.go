@@ -20,7 +20,7 @@ const (
 	dialTime    = 10 * time.Second
 	welcomeTime = 30 * time.Second
 	writeTime   = 45 * time.Second // for the other side to take what is sent
-	refusedMin  = 5 * time.Minute // after a refusal that will not change by itself
+	refusedMin  = 5 * time.Minute  // after a refusal that will not change by itself
 )
 
 // link is one connection to the main node, Welcomed.
