@@ -317,7 +317,7 @@ func (c *Core) Retry(id task.ID) bool {
 		t.last = nil // its losses are forgotten, and so is its right to come back
 	}
 	if t.policy.Exclusive && t.last != nil && t.last.Outcome == task.AttemptCancelled { // which may run until its device has heard of that, or ends it by itself
-		t.row.Eligible = earlier(value(t.last.Finished), c.now).Add(c.set.Lease())
+		t.row.Eligible = c.now.Add(c.set.Lease())
 	}
 	c.tasks[id] = t
 	c.event(cluster.Event{Kind: cluster.TaskRetried, Task: id, Job: t.job})

@@ -54,6 +54,9 @@ func (c *Core) loadMeta() (err error) {
 func (c *Core) loadDevices() error {
 	rows, err := c.db.Devices(c.ctx)
 	for _, row := range rows {
+		if !row.DrainBy.IsZero() {
+			row.DrainBy = c.inWhile(&row.DrainBy, task.MaxTimeout*time.Second)
+		}
 		d := newMachine(row, c.now)
 		c.devices[row.ID], c.byKey[row.Fingerprint] = d, d
 	}
@@ -81,7 +84,7 @@ func (c *Core) loadTasks() error {
 	return c.db.OpenTasks(c.ctx, func(stored task.Task, last *store.Attempt) {
 		t := newOpenTask(stored.ID, stored.Job, &stored.Spec, stored.Submitted)
 		t.row = store.Task{ID: stored.ID, State: stored.State, Attempt: stored.Attempt, Device: stored.Device, Reason: stored.Reason,
-			Failures: stored.Failures, Losses: stored.Losses, Eligible: earlier(value(stored.Eligible), c.now.Add(max(stored.MostWait(), c.set.Lease()))), Started: value(stored.Started), Output: stored.Output}
+			Failures: stored.Failures, Losses: stored.Losses, Eligible: c.inWhile(stored.Eligible, max(stored.MostWait(), c.set.Lease())), Started: value(stored.Started), Output: stored.Output}
 		t.last = last
 		c.tasks[stored.ID] = t
 		if stored.State == task.Queued {
@@ -119,12 +122,12 @@ func (c *Core) Start(now time.Time) Round {
 	return c.decided()
 }
 
-// earlier keeps a clock that was set back from letting a task wait for longer than it ever would.
-func earlier(a, b time.Time) time.Time {
-	if a.After(b) {
-		return b
+// inWhile makes of a time that was stored, by the wall clock, one that no setting of that clock moves any more, in most at the latest.
+func (c *Core) inWhile(stored *time.Time, most time.Duration) time.Time {
+	if stored == nil {
+		return time.Time{}
 	}
-	return a
+	return c.now.Add(min(max(stored.Sub(c.now), 0), most))
 }
 
 func value(t *time.Time) time.Time {

@@ -178,6 +178,9 @@ const pruneEvery = 10 * time.Second
 // prune removes what is not to be kept any longer, a little at a time.
 func (l *loop) prune() error {
 	c := l.core
+	if err := c.db.Checkpoint(l.background()); err != nil {
+		return err
+	}
 	for range 4 {
 		p, err := c.db.Prune(l.background(), c.set.Keep, time.Now(), c.counts.keptEnded(), c.counts.output-c.openOutput())
 		if errors.Is(err, store.ErrFull) {

@@ -53,6 +53,7 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
+	cli.SyncDir(filepath.Dir(dir))
 	db, err := store.Open(ctx, filepath.Join(dir, fileDatabase))
 	if err != nil {
 		return nil, err
@@ -118,10 +119,20 @@ func (n *Node) firstRound() error {
 	if err := n.loop.commit(c.decided()); err != nil {
 		return err
 	}
-	if err := cli.WriteFile(filepath.Join(n.dir, wire.FileToken), []byte(token+"\n"), 0o600); err != nil {
+	if err := keepFile(filepath.Join(n.dir, wire.FileToken), token, 0o600); err != nil {
 		return err
 	}
-	return cli.WriteFile(filepath.Join(n.dir, wire.FileFingerprint), []byte(c.fingerprint+"\n"), 0o644)
+	return keepFile(filepath.Join(n.dir, wire.FileFingerprint), c.fingerprint, 0o644)
+}
+
+// keepFile writes a line into a file, where it does not stand there already: a full disk is no reason then not to start.
+func keepFile(path, line string, perm fs.FileMode) error {
+	line += "\n"
+	is, err := os.ReadFile(path)
+	if fi, e := os.Stat(path); err == nil && e == nil && string(is) == line && fi.Mode().Perm() == perm {
+		return nil
+	}
+	return cli.WriteFile(path, []byte(line), perm)
 }
 
 // Fingerprint is what others know this main node by.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,6 +27,22 @@ type Pruned struct {
 }
 
 const pruneAtOnce = 500 // rows in a transaction, so that nobody waits long behind it
+
+// longLog is from how many bytes on the write-ahead log is looked after: by then SQLite has tried to shorten it many times, and keeps to itself why
+// that failed.
+const longLog = 16 << 20
+
+// Checkpoint brings a long write-ahead log into the database, as far as no reader is in the way. An error means that the disk does not take it.
+func (db *DB) Checkpoint(ctx context.Context) error {
+	if _, wal := db.Size(); wal < longLog {
+		return nil
+	}
+	_, err := db.w.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
+	if err = classify(err); err == nil || errors.Is(err, ErrFull) {
+		return nil
+	}
+	return fmt.Errorf("shorten the write-ahead log: %w", err)
+}
 
 // Prune removes the oldest of what is not to be kept, a little at a time. ended and output say what there is.
 func (db *DB) Prune(ctx context.Context, k Keep, now time.Time, ended, output int64) (p Pruned, err error) {

@@ -296,9 +296,9 @@ func (w *Worker) act(effects []Effect) (leave bool) {
 				kill(errors.New(e.Reason))
 			}
 		case SpoolResult:
-			w.logSpool(w.spool.add(e.Spooled))
+			w.logSpool("a result is kept in memory only", w.spool.add(e.Spooled))
 		case SpoolJudged:
-			w.logSpool(w.spool.judged(e.Lease))
+			w.logSpool("a result that was judged stays in the spool", w.spool.judged(e.Lease))
 		case ParkResult:
 			path, err := w.home.park(e.Spooled)
 			w.o.Log.Warn("the main node does not know this attempt; its result is kept here", "task", e.Lease.Task.String(), "attempt", e.Lease.Attempt, "file", path, "err", err)
@@ -325,10 +325,10 @@ func (w *Worker) press(m *device.Metrics) (leave bool) {
 	return w.take(Pressed{reason})
 }
 
-// logSpool says that a result is in memory only: it is lost if this process ends before it is judged.
-func (w *Worker) logSpool(err error) {
+// logSpool says what it means that the spool could not be written.
+func (w *Worker) logSpool(means string, err error) {
 	if err != nil {
-		w.o.Log.Error("a result is kept in memory only", "err", err)
+		w.o.Log.Error(means, "err", err)
 	}
 }
 
