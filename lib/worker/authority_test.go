@@ -65,7 +65,7 @@ func TestExclusiveEndsWhenCutOff(t *testing.T) {
 	r.connect()
 	r.assignAs(1, exclusive)
 	r.assign(2)
-	if f := take[Fence](r); len(f) != 1 || f[0].Lease != lease(1) || f[0].Until.Sub(r.now).Truncate(time.Second) != tw.Truncate(time.Second) || f[0].Grace != 10*time.Second {
+	if f := take[StartAttempt](r); len(f) != 2 || !f[1].Until.IsZero() || f[0].Lease != lease(1) || f[0].Until.Sub(r.now).Truncate(time.Second) != tw.Truncate(time.Second) || f[0].Grace != 10*time.Second {
 		t.Fatalf("%+v", f)
 	}
 	r.pass(time.Minute)

@@ -227,10 +227,11 @@ func (c *Core) start() {
 		a.state = wire.HeldRunning
 		c.running++
 		c.send(wire.TypeTaskAccept, wire.Accept{Lease: a.lease})
-		c.do(StartAttempt{a.lease, a.spec})
+		start := StartAttempt{Lease: a.lease, Spec: a.spec}
 		if a.spec.Exclusive {
-			c.do(Fence{a.lease, c.authority.until, graceOf(c.authority.lease)})
+			start.Until, start.Grace = c.authority.until, graceOf(c.authority.lease)
 		}
+		c.do(start)
 	}
 }
 

@@ -19,6 +19,8 @@ type (
 	StartAttempt  struct {
 		Lease task.Lease
 		Spec  task.Spec
+		Until time.Time // of an exclusive attempt: as in Fence; zero: it has no end
+		Grace time.Duration
 	}
 	Fence struct { // of an exclusive attempt: then it has to be over
 		Lease task.Lease
