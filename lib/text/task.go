@@ -198,8 +198,27 @@ func taskWants(s *task.Spec) []pair {
 		{"priority", s.Priority.String(), plain},
 		{"timeout", timeout, plain},
 		{"max_retries", unlessZero(int64(s.Retries)), plain},
+		{"runs", runs(&s.Policy), plain},
 		{"requires", requires(&s.Requirements), plain},
 	}
+}
+
+// runs says how often a task may be run, where it says so itself.
+func runs(p *task.Policy) string {
+	var says []string
+	if p.AtMostOnce {
+		says = append(says, "at most once")
+	}
+	if p.Exclusive {
+		says = append(says, "never twice at the same time")
+	}
+	if p.Backoff > 0 {
+		says = append(says, "again after "+Duration(seconds(p.Backoff)))
+	}
+	if len(p.RetryOn) > 0 {
+		says = append(says, "again on status "+strings.Trim(fmt.Sprint(p.RetryOn), "[]"))
+	}
+	return strings.Join(says, ", ")
 }
 
 // requires says what a task asks of a device.
