@@ -161,7 +161,8 @@ func (c *Core) keep(t *openTask, chunk task.Chunk) {
 // result judges an attempt's result. Only the newest attempt's counts, and only once.
 func (c *Core) result(s *session, r *wire.Result) (any, error) {
 	t := c.tasks[r.Task]
-	if t == nil || !t.lastIs(r.Lease, s.device.row.ID) {
+	_, ended := withoutResult[r.Status]
+	if t == nil || !t.lastIs(r.Lease, s.device.row.ID) || ended && t.device == nil { // that it was lost is known
 		v, err := c.judgeLate(s, t, r.Lease)
 		return wire.Judged{Lease: r.Lease, Verdict: v}, err
 	}
@@ -179,6 +180,9 @@ func (c *Core) result(s *session, r *wire.Result) (any, error) {
 	c.record(t, r.Outcome())
 	return wire.Judged{Lease: r.Lease, Verdict: wire.Recorded}, nil
 }
+
+// withoutResult are the outcomes of attempts that their device has ended, with what that means for the task.
+var withoutResult = map[task.Outcome]loss{task.AttemptLost: lost, task.AttemptReleased: stopped}
 
 // judgeLate judges a result that is not that of an open task's newest attempt.
 func (c *Core) judgeLate(s *session, t *openTask, l task.Lease) (wire.Verdict, error) {
@@ -219,6 +223,13 @@ func (c *Core) record(t *openTask, r task.Result) {
 	if t.row.State == task.Assigned || t.row.State == task.Queued {
 		c.unqueue(t)
 		c.start(t)
+	}
+	if how, ended := withoutResult[r.Status]; ended {
+		if how == stopped {
+			r.Reason = givenBack(r.Reason)
+		}
+		c.lose(t, r.Reason, how)
+		return
 	}
 	holder := c.devices[t.last.Device]
 	t.last.ExitCode, t.last.Wall, t.last.Metrics = r.ExitCode, r.Wall, r.Metrics
@@ -262,10 +273,7 @@ const notNow = 2 * time.Second
 // release takes an attempt back that a worker cannot take, or gives up because it is stopped.
 func (c *Core) release(s *session, r *wire.Release) {
 	if t := c.current(s, r.Lease); t != nil {
-		reason := "given back by its device"
-		if r.Reason != "" {
-			reason += ": " + r.Reason
-		}
+		reason := givenBack(r.Reason)
 		switch status, _ := s.device.status(); {
 		case r.Started:
 			c.lose(t, reason, stopped)
@@ -275,6 +283,13 @@ func (c *Core) release(s *session, r *wire.Release) {
 			c.lose(t, reason, notBegun)
 		}
 	}
+}
+
+func givenBack(reason string) string {
+	if reason == "" {
+		return "given back by its device"
+	}
+	return "given back by its device: " + reason
 }
 
 // Cancel ends a task; false: there was nothing to end. That is decided as soon as it is committed; its device, if it has one, ends the attempt when it hears of it.

@@ -119,7 +119,7 @@ The three of task_id, attempt and lease stand in every message about an attempt 
 
 timeout is in seconds, 0 for none. A task may also say "exclusive":true (never run twice at the same time), "at_most_once":true (never begun
 twice), and with max_retries "backoff" (seconds before the first retry) and "retry_on" (exit codes). A worker that cannot take an attempt gives it back with task_release ("started":false,
-with a reason); one that is stopped in the middle of an attempt says "started":true. Neither counts against the task.
+with a reason); that does not count against the task.
 
 Output is one sequence of bytes of both streams in the order in which they were printed; position is the number of bytes before
 the piece. A piece that is text stands in data; one that is not UTF-8 stands in base64 (RFC 4648, padded). The main node
@@ -129,7 +129,8 @@ what stdout printed so far, then result.error_output what stderr printed. output
 all; where the main node has less, it answers verdict resend with the output_bytes that it has, and the worker sends the
 missing pieces and the result again.
 
-status is completed, failed, timeout or cancelled. The verdict is one of
+status is completed, failed, timeout or cancelled; or, where the device itself has ended the attempt, released (it was stopped or drained: the task
+runs again, and that does not count against it) or lost (it was cut off, or what ran the attempt was killed: that counts). The verdict is one of
 recorded (it counts, and is on disk), duplicate (it had been recorded), stale (another attempt has the task now, or
 it is over), unknown (no such attempt, as after the restore of a backup; the worker keeps the result aside for its owner) — after these four
 the worker forgets the attempt — or resend. A result without a
@@ -138,7 +139,7 @@ verdict is sent again after the next welcome and after every heartbeat.
 	M: {"message_type":"task_cancel","data":{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…","reason":"cancelled by rc-ctl"}}
 
 The worker ends the attempt and everything that it left behind, and sends its result (status cancelled) as always. With
-"give_back":true it is to release it instead: its device is wanted back.
+"give_back":true the status is released: its device is wanted back.
 A worker that leaves says bye, without data, when it has nothing left.
 
 # Clients: submitting

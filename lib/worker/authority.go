@@ -45,7 +45,7 @@ func (a *authority) answered(renews bool) {
 }
 
 // fence ends the exclusive attempts of a device that was cut off for so long that others may be given them. They count as held until they have
-// ended.
+// ended and that was heard of.
 func (c *Core) fence() {
 	if c.now.Before(c.authority.until) {
 		return
@@ -67,13 +67,18 @@ func (c *Core) refence() {
 	}
 }
 
-// cutShort says whether an attempt that has ended was ended by us, so that there is no result, and whether it is to be given back.
-func (a *attempt) cutShort(r *task.Result) (forgotten, back bool) {
-	switch killed := r.Status == task.AttemptCancelled; {
-	case a.unknown, r.Status == task.AttemptLost, a.fenced && killed:
-		return true, false
+// cutShort makes of the end of an attempt that was ended by this device what the main node has to hear: lost, or given back. It is spooled and judged
+// like any other result, for otherwise the main node could not know that the attempt was begun at all, where that got lost with a connection.
+func (a *attempt) cutShort(stopping bool) {
+	switch killed := a.result.Status == task.AttemptCancelled; {
+	case killed && a.fenced:
+		a.result = task.Result{Status: task.AttemptLost, Reason: "its device was cut off, and ended it because it may run elsewhere"}
 	case killed && a.givenBack != "":
-		return true, true
+		a.result = task.Result{Status: task.AttemptReleased, Reason: a.givenBack}
+	case killed && stopping:
+		a.result = task.Result{Status: task.AttemptReleased, Reason: "the worker was stopped"}
+	case a.result.Status != task.AttemptLost:
+		return
 	}
-	return false, false
+	a.output, a.sent = output{}, 0
 }

@@ -88,22 +88,27 @@ func TestExclusiveEndsWhenCutOff(t *testing.T) {
 	if held := r.c.Held(); len(held) != 2 {
 		t.Fatalf("not held any more before it has ended: %+v", held)
 	}
+	r.print(1, "what nobody will want")
 	r.end(1, task.AttemptCancelled)
-	if held := r.c.Held(); len(held) != 1 || held[0].Lease != lease(2) || len(take[SpoolResult](r)) > 0 {
-		t.Fatalf("%+v", held)
+	if kept := take[SpoolResult](r); len(kept) != 1 || kept[0].Result.Status != task.AttemptLost || len(kept[0].Chunks) > 0 {
+		t.Fatalf("%+v", kept)
+	}
+	if held := r.c.Held(); len(held) != 2 || held[0].State != wire.HeldEnded {
+		t.Fatalf("forgotten before the main node heard that it was begun: %+v", held)
 	}
 }
 
 // One that ended by itself at that moment has a result like any other.
 func TestFencedThatHadEnded(t *testing.T) {
-	for status, spooled := range map[task.Outcome]int{task.AttemptCompleted: 1, task.AttemptFailed: 1, task.AttemptLost: 0, task.AttemptCancelled: 0} {
+	for status, want := range map[task.Outcome]task.Outcome{task.AttemptCompleted: task.AttemptCompleted, task.AttemptFailed: task.AttemptFailed,
+		task.AttemptLost: task.AttemptLost, task.AttemptCancelled: task.AttemptLost} {
 		r := newRig(t, 1)
 		r.connect()
 		r.assignAs(1, exclusive)
 		r.pass(tw + time.Second)
 		r.end(1, status)
-		if got := take[SpoolResult](r); len(got) != spooled {
-			t.Errorf("%s: %d results", status, len(got))
+		if got := take[SpoolResult](r); len(got) != 1 || got[0].Result.Status != want {
+			t.Errorf("%s: %+v", status, got)
 		}
 	}
 }
@@ -132,10 +137,7 @@ func TestGiveBack(t *testing.T) {
 	}
 	r.wantSent("release 2 started false")
 	r.end(1, task.AttemptCancelled)
-	r.wantSent("release 1 started true")
-	if held := r.c.Held(); len(held) > 0 {
-		t.Errorf("%+v", held)
-	}
+	r.wantSent(`result 1 released "" of 0`)
 }
 
 func TestUnknownResultsAreParked(t *testing.T) {

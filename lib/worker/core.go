@@ -319,17 +319,11 @@ func (c *Core) ended(in *Ended) {
 	c.running--
 	c.busy = c.now
 	a.state, a.result = wire.HeldEnded, in.Result
-	if c.stopping && a.givenBack == "" {
-		a.givenBack = "the worker was stopped"
-	}
-	if forgotten, back := a.cutShort(&in.Result); forgotten {
-		if back {
-			c.send(wire.TypeTaskRelease, wire.Release{Lease: a.lease, Started: true, Reason: a.givenBack})
-		}
+	if a.unknown {
 		c.forget(a)
-		c.nextBeat = c.now // the main node learns from it that the attempt is gone
 		return
 	}
+	a.cutShort(c.stopping)
 	c.spooled += a.output.size
 	c.do(SpoolResult{a.kept()})
 	c.sendResult(a)

@@ -328,7 +328,7 @@ func TestStopGivesBack(t *testing.T) {
 	}
 	r.end(1, task.AttemptCancelled)
 	r.end(2, task.AttemptCompleted) // it was quicker than the signal
-	r.wantSent("release 1 started true", `result 2 completed "" of 0`)
+	r.wantSent(`result 1 released "" of 0`, `result 2 completed "" of 0`)
 }
 
 func TestHeartbeats(t *testing.T) {
