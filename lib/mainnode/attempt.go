@@ -19,6 +19,7 @@ func (c *Core) assign() {
 		return
 	}
 	c.pending = false
+	c.giveReserved()
 	turn := make([]*machine, 0, len(c.ready))
 	for d := range c.ready {
 		turn = append(turn, d)
@@ -45,6 +46,16 @@ func (c *Core) give(d *machine) bool {
 		return false
 	}
 	t := c.tasks[id]
+	if t.lastChance() && len(d.held) > 0 {
+		c.reserve(d, t)
+		return true
+	}
+	return c.lend(d, t)
+}
+
+// lend leases a task to a device, which has a free slot.
+func (c *Core) lend(d *machine, t *openTask) bool {
+	id := t.row.ID
 	spec, err := c.spec(t)
 	if err != nil {
 		c.broken = fmt.Errorf("read what to run: %w", err)
@@ -54,8 +65,7 @@ func (c *Core) give(d *machine) bool {
 	t.row.Device = d.row.ID
 	t.row.Output, t.row.Reason = 0, ""
 	t.last = &store.Attempt{Task: id, Lease: c.lease(), Attempt: task.Attempt{Number: t.row.Attempt, Device: d.row.ID, Outcome: task.AttemptLeased, Leased: c.now}}
-	t.device = d
-	d.held[id] = t
+	d.hold(t)
 	s := d.session
 	s.assigns++
 	t.number = s.assigns

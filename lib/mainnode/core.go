@@ -72,15 +72,16 @@ type Core struct {
 	log   *slog.Logger
 	lease func() string
 
-	tasks    map[task.ID]*openTask
-	queue    *scheduler.Queue
-	later    []*openTask // wait for their retry, in no order; few
-	devices  map[string]*machine
-	byKey    map[string]*machine // by fingerprint
-	ready    map[*machine]struct{}
-	sessions map[int64]*session
-	tokens   map[string]store.Token
-	invites  map[string]store.Invite
+	tasks     map[task.ID]*openTask
+	queue     *scheduler.Queue
+	later     []*openTask // wait for their retry, in no order; few
+	devices   map[string]*machine
+	byKey     map[string]*machine // by fingerprint
+	ready     map[*machine]struct{}
+	sessions  map[int64]*session
+	reserving []*machine // those that are kept for a task
+	tokens    map[string]store.Token
+	invites   map[string]store.Invite
 
 	started     time.Time
 	nextTask    task.ID

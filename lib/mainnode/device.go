@@ -32,6 +32,8 @@ type machine struct {
 	metrics  device.Metrics
 	recalled time.Time // when it was asked last for what it has, after its time to drain
 	twins    twins
+	sole     *openTask // of held: it is to have the device to itself
+	reserved *openTask // to which it is to be given when it has nothing else
 }
 
 func newMachine(row store.Device, now time.Time) *machine {
@@ -39,8 +41,13 @@ func newMachine(row store.Device, now time.Time) *machine {
 		shown: device.Offline, says: device.Online, reason: "not heard of since the main node started"}
 }
 
-// free is the number of slots that have nothing to do.
-func (d *machine) free() int { return d.row.Profile.Slots - len(d.held) }
+// free is the number of slots for which it could be given something.
+func (d *machine) free() int {
+	if d.reserved != nil || d.sole != nil {
+		return 0
+	}
+	return d.row.Profile.Slots - len(d.held)
+}
 
 // holding is what it holds, oldest first: the order in which things happen must not hang on that of a map.
 func (d *machine) holding() []*openTask {
@@ -197,6 +204,7 @@ func (c *Core) register(s *session, p *device.Profile) {
 	if !reflect.DeepEqual(d.row.Profile, *p) {
 		d.row.Profile = *p
 		d.sched = scheduler.NewDevice(d.row.ID, *p)
+		c.spare(d)
 		c.pending = true // what it could not take it may take now
 		c.batch.Device(d.row)
 	}
@@ -258,6 +266,9 @@ func (c *Core) offline(d *machine, reason string) {
 
 // update keeps the set of devices that could take a task now.
 func (c *Core) update(d *machine) {
+	if d.reserved != nil {
+		c.pending = true
+	}
 	status, _ := d.status()
 	if d.session != nil && status == device.Online && d.free() > 0 && len(d.row.Profile.TaskTypes) > 0 {
 		if _, ok := c.ready[d]; !ok {
@@ -337,6 +348,7 @@ func (c *Core) remove(d *machine) {
 		c.say(s.id, wire.Message{Type: wire.TypeError, Body: wire.NewError(wire.Errorf(wire.ErrAuth, "this device was removed"))})
 		c.hangUp(s)
 	}
+	c.spare(d)
 	delete(c.devices, d.row.ID)
 	delete(c.byKey, d.row.Fingerprint)
 	delete(c.ready, d)

@@ -91,8 +91,8 @@ func (c *Core) loadTasks() error {
 			c.enqueue(t)
 			return
 		}
-		if t.device = c.devices[stored.Device]; t.device != nil {
-			t.device.held[stored.ID] = t
+		if d := c.devices[stored.Device]; d != nil {
+			d.hold(t)
 		}
 	})
 }

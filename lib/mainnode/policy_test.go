@@ -270,3 +270,78 @@ func TestOrphansAreListed(t *testing.T) {
 		t.Fatalf("%+v", last)
 	}
 }
+
+// A task that takes down every device that it runs on is set aside after three; those that only happened to be beside it are not.
+func TestPoisonTakesDownNobodyElse(t *testing.T) {
+	r := newRig(t)
+	admin := r.client(wire.RoleAdmin)
+	devices := []*peer{r.device("one", 4), r.device("two", 4)}
+	poison := r.submit(admin, 1)[0]
+	ids := r.submit(admin, 40)
+	for round := 0; len(r.c.tasks) > 0; round++ {
+		if round > 100 {
+			t.Fatalf("%d tasks are left", len(r.c.tasks))
+		}
+		for _, d := range devices {
+			given := d.assigned()
+			for _, a := range given {
+				r.tell(d.session, &wire.Accept{Lease: a.Task.Lease})
+			}
+			if slices.ContainsFunc(given, func(a wire.Assign) bool { return a.Task.Task == poison }) || r.c.tasks[poison] != nil && r.c.tasks[poison].device == r.c.devices[d.name] {
+				d.boot++ // and all that it holds is gone
+				d.hello()
+				continue
+			}
+			for _, o := range r.c.devices[d.name].holding() {
+				d.result(o.lease(), task.AttemptCompleted, "")
+			}
+		}
+	}
+	if got := r.want(poison, task.Failed, 3); !strings.HasPrefix(got.Reason, "lost_limit") {
+		t.Errorf("poison: %s", got.Reason)
+	}
+	for _, id := range ids {
+		if got, _ := r.db.Task(t.Context(), id); got.State != task.Completed {
+			t.Errorf("task %s is %s: %s", id, got.State, got.Reason)
+		}
+	}
+}
+
+// A device is emptied for a task's last chance, but one that is away is not waited for.
+func TestDeviceIsKeptForALastChance(t *testing.T) {
+	r := newRig(t)
+	admin := r.client(wire.RoleAdmin)
+	tab := r.device("tab", 1)
+	id := r.submit(admin, 1)[0]
+	for range 2 {
+		tab.one()
+		tab.boot++
+		tab.hello()
+	}
+	last := tab.one()
+	r.submit(admin, 3)
+	if len(tab.assigned()) > 0 {
+		t.Fatal("its last chance is not its own")
+	}
+	pi := r.device("pi", 2)
+	busy := pi.assigned()
+	r.ask(admin, &deviceAction{verb: wire.TypeDrain, name: "tab"})
+	r.tell(tab.session, &wire.Release{Lease: last, Started: true})
+	pi.result(busy[0].Task.Lease, task.AttemptCompleted, "")
+	if open := r.c.tasks[id]; open.reserved == nil || len(pi.assigned()) > 0 || !strings.Contains(r.c.whyWaiting(open), "until pi has nothing else to do") {
+		t.Fatalf("pi is not kept: %s", r.c.whyWaiting(open))
+	}
+	pi.lose()
+	if r.c.tasks[id].reserved != nil {
+		t.Fatal("waits for a device that is away")
+	}
+	pi.hello(wire.Held{Lease: busy[1].Task.Lease, State: wire.HeldRunning})
+	pi.result(busy[1].Task.Lease, task.AttemptCompleted, "")
+	if got := pi.one(); got.Task != id {
+		t.Fatalf("given %v", got)
+	}
+	r.round(Ask(func(c *Core) { c.Cancel(id) }))
+	if left := pi.one(); left.Task == id { // and then it works as before
+		t.Fatal("given again")
+	}
+}

@@ -30,6 +30,8 @@ type openTask struct {
 	last   *store.Attempt // the newest attempt; nil: none was made
 	device *machine       // that holds the newest attempt; nil: none does
 	number int64          // of the assignment on that device's session
+
+	reserved *machine // that is being emptied for it; then it is not in the queue
 }
 
 // What nearly all tasks need, and how often they may run.
@@ -214,6 +216,9 @@ func (c *Core) due() {
 
 // unqueue takes a task out of wherever it waits.
 func (c *Core) unqueue(t *openTask) {
+	if t.reserved != nil {
+		c.unreserve(t.reserved)
+	}
 	c.queue.Remove(t.row.ID) // in later it is found to be gone when its time comes
 }
 
@@ -239,8 +244,7 @@ func (c *Core) conclude(t *openTask, outcome task.Outcome, reason string) {
 		c.batch.Attempt(*t.last)
 	}
 	if d := t.device; d != nil {
-		delete(d.held, t.row.ID)
-		t.device = nil
+		d.drop(t)
 		c.update(d)
 		c.pending = true
 	}
@@ -330,13 +334,13 @@ func (c *Core) concede(t *openTask, reason string, wait time.Duration) {
 func (c *Core) adopt(t *openTask, d *machine, state wire.HeldState) {
 	if t.device == nil {
 		c.unqueue(t)
-		t.device, t.number = d, 0
-		d.held[t.row.ID] = t
+		t.number = 0
 		if t.last.Outcome == task.AttemptLost {
 			t.row.Losses = max(0, t.row.Losses-1)
 		}
 		t.last.Outcome, t.last.Reason, t.last.Finished = task.AttemptLeased, "", nil
 		t.row.Eligible, t.row.Reason = time.Time{}, ""
+		d.hold(t)
 		c.batch.Attempt(*t.last)
 		c.move(t, task.Assigned)
 		c.update(d)

@@ -99,6 +99,9 @@ func (c *Core) whyWaiting(t *openTask) string {
 	if wait := t.row.Eligible.Sub(c.now); wait > 0 {
 		return fmt.Sprintf("waits %s before it is tried again", wait.Round(time.Second))
 	}
+	if d := t.reserved; d != nil {
+		return fmt.Sprintf("waits until %s has nothing else to do: %d devices were lost under it, and the next one is to be its own", d.row.ID, t.row.Losses)
+	}
 	if len(c.devices) == 0 {
 		return "no device has joined; rc-ctl invite makes a join code"
 	}
