@@ -68,7 +68,7 @@ func (c *Core) lend(d *machine, t *openTask) bool {
 	d.hold(t)
 	s := d.session
 	s.assigns++
-	t.number = s.assigns
+	t.number, t.told = s.assigns, false
 	c.batch.Attempt(*t.last)
 	c.move(t, task.Assigned)
 	c.counts.assigned++
@@ -238,6 +238,7 @@ func (c *Core) record(t *openTask, r task.Result) {
 		if how == stopped {
 			r.Reason = givenBack(r.Reason)
 		}
+		t.told = true
 		c.lose(t, r.Reason, how)
 		return
 	}
@@ -341,7 +342,7 @@ func (c *Core) Retry(id task.ID) bool {
 	if t.last != nil && t.last.Outcome == task.AttemptLost {
 		t.last = nil // its losses are forgotten, and so is its right to come back
 	}
-	if t.policy.Exclusive && t.last != nil && t.last.Outcome == task.AttemptCancelled { // which may run until its device has heard of that, or ends it by itself
+	if t.mayRunStill() { // until its device has heard of that, or ends it by itself
 		t.row.Eligible = c.now.Add(c.set.Lease())
 	}
 	c.tasks[id] = t

@@ -188,6 +188,7 @@ func (c *Core) reconcile(d *machine, held []wire.Held, sameLife bool, upTo int64
 		held[i].Verdict = wire.Keep
 		t := c.tasks[held[i].Task]
 		switch {
+		case t != nil && t.told && held[i].State == wire.HeldEnded: // and the verdict is under way
 		case t != nil && t.lastIs(held[i].Lease, d.row.ID):
 			c.adopt(t, d, held[i].State)
 			held[i].OutputBytes = t.last.Output

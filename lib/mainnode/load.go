@@ -86,6 +86,9 @@ func (c *Core) loadTasks() error {
 		t.row = store.Task{ID: stored.ID, State: stored.State, Attempt: stored.Attempt, Device: stored.Device, Reason: stored.Reason,
 			Failures: stored.Failures, Losses: stored.Losses, Eligible: c.inWhile(stored.Eligible, max(stored.MostWait(), c.set.Lease())), Started: value(stored.Started), Output: stored.Output}
 		t.last = last
+		if !t.row.Eligible.IsZero() && t.mayRunStill() {
+			t.row.Eligible = c.now.Add(c.set.Lease()) // how much of it is over, only the clock could say that was lost
+		}
 		c.tasks[stored.ID] = t
 		if stored.State == task.Queued {
 			c.enqueue(t)

@@ -345,3 +345,41 @@ func TestDeviceIsKeptForALastChance(t *testing.T) {
 		t.Fatal("given again")
 	}
 }
+
+// The verdict on an end that was told is under way; a heartbeat from before it does not take the attempt back.
+func TestEndThatWasToldStays(t *testing.T) {
+	r := newRig(t)
+	pi := r.device("pi", 1)
+	id := r.submit(r.client(wire.RoleAdmin), 1)[0]
+	l := pi.one()
+	r.tell(pi.session, &wire.Accept{Lease: l})
+	r.ask(r.client(wire.RoleAdmin), &deviceAction{verb: wire.TypeDrain, name: "pi"})
+	if v := r.ask(pi.session, &wire.Result{Lease: l, Status: task.AttemptLost, Reason: "cut off"}).(wire.Judged).Verdict; v != wire.Recorded {
+		t.Fatal(v)
+	}
+	r.ask(pi.session, &wire.Heartbeat{Held: []wire.Held{{Lease: l, State: wire.HeldEnded}}})
+	if got := r.want(id, task.Queued, 1); got.Losses != 1 {
+		t.Errorf("%d losses", got.Losses)
+	}
+	if v := r.ask(pi.session, &wire.Result{Lease: l, Status: task.AttemptLost}).(wire.Judged).Verdict; v != wire.Stale {
+		t.Errorf("told again: %s", v)
+	}
+	r.want(id, task.Queued, 1)
+}
+
+func TestExclusiveWaitsWhateverTheClockSays(t *testing.T) {
+	r := newRig(t)
+	tab := r.device("tab", 1)
+	id := r.submit(r.client(wire.RoleAdmin), 1, func(s *task.Spec) { s.Exclusive = true })[0]
+	r.tell(tab.session, &wire.Accept{Lease: tab.one()})
+	r.round(Ask(func(c *Core) { c.Cancel(id); c.Retry(id) }))
+	r.now = r.now.AddDate(10, 0, 0) // the clock is set while the main node is away
+	r.start()
+	tab.hello()
+	r.passWith(tab, r.c.set.Lease()-2*time.Second)
+	if len(tab.assigned()) > 0 {
+		t.Fatal("given out while it may be running still")
+	}
+	r.passWith(tab, 4*time.Second)
+	tab.one()
+}

@@ -30,6 +30,7 @@ type openTask struct {
 	last   *store.Attempt // the newest attempt; nil: none was made
 	device *machine       // that holds the newest attempt; nil: none does
 	number int64          // of the assignment on that device's session
+	told   bool           // that device has told the end of the newest attempt
 
 	reserved *machine // that is being emptied for it; then it is not in the queue
 }
@@ -69,6 +70,14 @@ func (t *openTask) lastIs(l task.Lease, device string) bool {
 		return false
 	}
 	return t.last.Outcome.Open() || t.last.Outcome == task.AttemptLost || t.last.Outcome == task.AttemptReleased
+}
+
+// mayRunStill says whether the newest attempt of an exclusive task that waits may be running: its device was never heard to have ended it.
+func (t *openTask) mayRunStill() bool {
+	if !t.policy.Exclusive || t.last == nil {
+		return false
+	}
+	return t.last.Outcome == task.AttemptCancelled || t.last.Outcome == task.AttemptReleased
 }
 
 func (t *openTask) item() scheduler.Item {
