@@ -1,0 +1,244 @@
+//go:build linux && cgo
+
+package disk
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/retire-cluster/retire-cluster/lib/store"
+)
+
+// TestPowerCut cuts the power while the store is written to. Whatever was acknowledged before must be there, each batch whole or not at all,
+// and nothing that nobody wrote. The control does the same with synchronous=NORMAL, which acknowledges before the disk has it: most of its
+// images must have lost something, or the test would not see it in ours either.
+func TestPowerCut(t *testing.T) {
+	seed := theSeed(t)
+	images, controls := number(20_000, 300), number(2_000, 100)
+	traces := number(4, 1)
+	var ours, control verdict
+	for i := range traces {
+		cuts := record(t, seed+uint64(i), false)
+		ours.add(cuts.judge(t, images/traces, opened))
+	}
+	cuts := record(t, seed, true)
+	control.add(cuts.judge(t, controls, opened))
+	share := 100 * control.lost.Load() / int64(controls)
+	fmt.Printf("LANE powercut seed=%d images=%d lost=%d corrupt=%d control_images=%d control_lost=%d%% control_corrupt=%d\n",
+		seed, images, ours.lost.Load(), ours.corrupt.Load(), controls, share, control.corrupt.Load())
+	if ours.lost.Load()+ours.corrupt.Load()+control.corrupt.Load() > 0 {
+		t.Error("a power cut lost what was acknowledged")
+	}
+	if share < 50 {
+		t.Errorf("the control lost something in %d %% of its images only: this test does not see losses", share)
+	}
+}
+
+// recording is a trace, and what the database was after each step.
+type recording struct {
+	ops   []op
+	after []int64 // digests, by step
+	first uint64
+}
+
+// record lets a writer live several times, and reads what disk.so saw of it.
+func record(t *testing.T, seed uint64, normal bool) *recording {
+	t.Helper()
+	dir := memory(t)
+	data, trace := filepath.Join(dir, "data"), filepath.Join(dir, "trace")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	step := 0
+	for _, l := range []life{
+		{Checkpoint: 30}, {Checkpoint: 60, Leave: true}, {Checkpoint: 30, Leave: true}, {Checkpoint: 100}, {},
+	} {
+		l.Path, l.Seed, l.Normal = filepath.Join(data, "cluster.db"), seed, normal
+		l.First, l.Last = step, step+30
+		if l.Checkpoint == 0 {
+			l.Last = step + 120 // as many pages as make SQLite write back by itself
+		}
+		step = l.Last + 1
+		if err := l.start(library(t), trace); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ops, err := readTrace(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recording{ops: ops, first: seed}
+	for _, o := range ops {
+		if o.kind == "done" {
+			r.after = append(r.after, o.sum)
+		}
+	}
+	r.check(t)
+	return r
+}
+
+// check sees to it that the trace holds what the images are for.
+func (r *recording) check(t *testing.T) {
+	t.Helper()
+	many := map[string]int{}
+	for _, o := range r.ops {
+		many[o.kind+" "+o.file]++
+	}
+	t.Log(len(r.ops), "calls:", many)
+	for _, want := range []string{"write cluster.db", "write cluster.db-wal", "sync cluster.db", "sync cluster.db-wal", "sync .", "unlink cluster.db-wal", "truncate cluster.db"} {
+		if many[want] == 0 {
+			t.Fatalf("no call was seen that is a %q: SQLite does not go through disk.so, or not as it did", want)
+		}
+	}
+	if d := slices.Compact(slices.Clone(r.after)); len(d) < len(r.after)*8/10 {
+		t.Fatalf("%d steps left only %d different databases", len(r.after), len(d))
+	}
+}
+
+// verdict counts what became of images.
+type verdict struct{ lost, corrupt atomic.Int64 }
+
+func (v *verdict) add(w *verdict) {
+	v.lost.Add(w.lost.Load())
+	v.corrupt.Add(w.corrupt.Load())
+}
+
+// opener opens an image and says what is in it.
+type opener func(path string) (digest int64, err error)
+
+// judge makes images, by two processors, and looks at each.
+func (r *recording) judge(t *testing.T, images int, open opener) *verdict {
+	t.Helper()
+	v := new(verdict)
+	dir := memory(t)
+	var both sync.WaitGroup
+	for half := range 2 {
+		both.Go(func() {
+			if err := r.half(filepath.Join(dir, fmt.Sprint(half)), half, images, open, t, v); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	both.Wait()
+	return v
+}
+
+// half looks at every second image. It goes through the trace once, and stops where the power is cut.
+func (r *recording) half(dir string, half, images int, open opener, t *testing.T, v *verdict) error {
+	var cuts []cut
+	for i := half; i < images; i += 2 {
+		random := rand.New(rand.NewPCG(r.first, uint64(i)))
+		cuts = append(cuts, cut{i, random.IntN(len(r.ops) + 1), random})
+	}
+	slices.SortFunc(cuts, func(a, b cut) int { return a.at - b.at })
+	d, at, begun, acked := newDisk(), 0, -1, -1
+	for _, c := range cuts {
+		for ; at < c.at; at++ {
+			o := &r.ops[at]
+			switch o.kind {
+			case "begin":
+				begun = int(o.at)
+			case "done":
+				acked = int(o.at)
+			}
+			if err := d.do(o); err != nil {
+				return err
+			}
+		}
+		if err := c.image(d, dir); err != nil {
+			return err
+		}
+		got, err := open(filepath.Join(dir, "cluster.db"))
+		if why := r.wrong(got, err, acked, begun, v); why != "" && !t.Failed() {
+			t.Logf("image %d, cut before call %d (%s %s), steps acknowledged %d, begun %d: %s", c.number, c.at, r.kindAt(c.at), r.fileAt(c.at), acked, begun, why)
+		}
+	}
+	return nil
+}
+
+// cut is where the power fails, and how.
+type cut struct {
+	number, at int
+	random     *rand.Rand
+}
+
+func (c cut) image(d *disk, dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	return d.leave(dir, newLuck(c.random))
+}
+
+// wrong judges an image. Before the first step the database need not be there; the store makes one then.
+func (r *recording) wrong(got int64, err error, acked, begun int, v *verdict) string {
+	if err != nil {
+		v.corrupt.Add(1)
+		return err.Error()
+	}
+	if slices.Contains(r.after[max(acked, 0):max(begun, 0)+1], got) {
+		return ""
+	}
+	if step := slices.Index(r.after, got); step >= 0 {
+		v.lost.Add(1)
+		return fmt.Sprintf("it is as after step %d", step)
+	}
+	v.corrupt.Add(1)
+	return "it is as it never was"
+}
+
+func (r *recording) kindAt(i int) string {
+	if i < len(r.ops) {
+		return r.ops[i].kind
+	}
+	return "end"
+}
+
+func (r *recording) fileAt(i int) string {
+	if i < len(r.ops) {
+		return r.ops[i].file
+	}
+	return ""
+}
+
+// opened opens an image as the main node does.
+func opened(path string) (int64, error) {
+	ctx := context.Background()
+	db, err := store.Open(ctx, path)
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	return digest(ctx, inside(db))
+}
+
+// read opens an image with SQLite alone, which takes less time.
+func read(path string) (int64, error) {
+	db, err := sql.Open("sqlite3", "file:"+path+"?mode=rw&_query_only=on")
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	var word string
+	if err := db.QueryRow("PRAGMA quick_check(1)").Scan(&word); err != nil {
+		return 0, err
+	}
+	if word != "ok" {
+		return 0, fmt.Errorf("damaged: %s", word)
+	}
+	return digest(context.Background(), db)
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
