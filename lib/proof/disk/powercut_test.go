@@ -4,7 +4,6 @@ package disk
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -28,10 +27,10 @@ func TestPowerCut(t *testing.T) {
 	var ours, control verdict
 	for i := range traces {
 		cuts := record(t, seed+uint64(i), false)
-		ours.add(cuts.judge(t, images/traces, opened))
+		ours.add(cuts.judge(t, images/traces))
 	}
 	cuts := record(t, seed, true)
-	control.add(cuts.judge(t, controls, opened))
+	control.add(cuts.judge(t, controls))
 	share := 100 * control.lost.Load() / int64(controls)
 	fmt.Printf("LANE powercut seed=%d images=%d lost=%d corrupt=%d control_images=%d control_lost=%d%% control_corrupt=%d\n",
 		seed, images, ours.lost.Load(), ours.corrupt.Load(), controls, share, control.corrupt.Load())
@@ -50,6 +49,14 @@ type recording struct {
 	first uint64
 }
 
+// The last of a writer's lives has the settings of the main node, and so many steps that SQLite writes back what is in the log by itself. In
+// those before it that happens after fewer pages: the smaller the files, the more images.
+const (
+	shortLives = 4
+	shortLife  = 30
+	longLife   = 120
+)
+
 // record lets a writer live several times, and reads what disk.so saw of it.
 func record(t *testing.T, seed uint64, normal bool) *recording {
 	t.Helper()
@@ -58,16 +65,17 @@ func record(t *testing.T, seed uint64, normal bool) *recording {
 	if err := os.Mkdir(data, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	step := 0
-	for _, l := range []life{
-		{Checkpoint: 30}, {Checkpoint: 60, Leave: true}, {Checkpoint: 30, Leave: true}, {Checkpoint: 100}, {},
-	} {
-		l.Path, l.Seed, l.Normal = filepath.Join(data, "cluster.db"), seed, normal
-		l.First, l.Last = step, step+30
-		if l.Checkpoint == 0 {
-			l.Last = step + 120 // as many pages as make SQLite write back by itself
+	lives := []life{{Checkpoint: 30}, {Checkpoint: 60, Leave: true}, {Checkpoint: 30, Leave: true}, {Checkpoint: 100}, {}}
+	for i, l := range lives {
+		l.Path, l.Seed = filepath.Join(data, "cluster.db"), seed
+		if l.Normal = normal; normal {
+			l.Checkpoint = 0
 		}
-		step = l.Last + 1
+		l.First = i * shortLife
+		l.Last = l.First + shortLife - 1
+		if i == shortLives {
+			l.Last = l.First + longLife
+		}
 		if err := l.start(library(t), trace); err != nil {
 			t.Fatal(err)
 		}
@@ -112,18 +120,15 @@ func (v *verdict) add(w *verdict) {
 	v.corrupt.Add(w.corrupt.Load())
 }
 
-// opener opens an image and says what is in it.
-type opener func(path string) (digest int64, err error)
-
 // judge makes images, by two processors, and looks at each.
-func (r *recording) judge(t *testing.T, images int, open opener) *verdict {
+func (r *recording) judge(t *testing.T, images int) *verdict {
 	t.Helper()
 	v := new(verdict)
 	dir := memory(t)
 	var both sync.WaitGroup
 	for half := range 2 {
 		both.Go(func() {
-			if err := r.half(filepath.Join(dir, fmt.Sprint(half)), half, images, open, t, v); err != nil {
+			if err := r.half(filepath.Join(dir, fmt.Sprint(half)), half, images, t, v); err != nil {
 				t.Error(err)
 			}
 		})
@@ -133,11 +138,11 @@ func (r *recording) judge(t *testing.T, images int, open opener) *verdict {
 }
 
 // half looks at every second image. It goes through the trace once, and stops where the power is cut.
-func (r *recording) half(dir string, half, images int, open opener, t *testing.T, v *verdict) error {
+func (r *recording) half(dir string, half, images int, t *testing.T, v *verdict) error {
 	var cuts []cut
 	for i := half; i < images; i += 2 {
 		random := rand.New(rand.NewPCG(r.first, uint64(i)))
-		cuts = append(cuts, cut{i, random.IntN(len(r.ops) + 1), random})
+		cuts = append(cuts, cut{i, random.IntN(1 + r.until(random)), random})
 	}
 	slices.SortFunc(cuts, func(a, b cut) int { return a.at - b.at })
 	d, at, begun, acked := newDisk(), 0, -1, -1
@@ -157,12 +162,28 @@ func (r *recording) half(dir string, half, images int, open opener, t *testing.T
 		if err := c.image(d, dir); err != nil {
 			return err
 		}
-		got, err := open(filepath.Join(dir, "cluster.db"))
+		got, err := opened(filepath.Join(dir, "cluster.db"))
 		if why := r.wrong(got, err, acked, begun, v); why != "" && !t.Failed() {
 			t.Logf("image %d, cut before call %d (%s %s), steps acknowledged %d, begun %d: %s", c.number, c.at, r.kindAt(c.at), r.fileAt(c.at), acked, begun, why)
 		}
 	}
 	return nil
+}
+
+// until chooses the calls among which the power is cut: those of the first start are few, and those of the last life many and slow to look at.
+func (r *recording) until(random *rand.Rand) int {
+	switch n := random.IntN(20); {
+	case n == 0:
+		return r.step(0)
+	case n < 16:
+		return r.step(shortLives * shortLife)
+	}
+	return len(r.ops)
+}
+
+// step is the call before which a step begins.
+func (r *recording) step(n int) int {
+	return slices.IndexFunc(r.ops, func(o op) bool { return o.kind == "begin" && int(o.at) == n })
 }
 
 // cut is where the power fails, and how.
@@ -221,24 +242,6 @@ func opened(path string) (int64, error) {
 	}
 	defer db.Close()
 	return digest(ctx, inside(db))
-}
-
-// read opens an image with SQLite alone, which takes less time.
-func read(path string) (int64, error) {
-	db, err := sql.Open("sqlite3", "file:"+path+"?mode=rw&_query_only=on")
-	if err != nil {
-		return 0, err
-	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
-	var word string
-	if err := db.QueryRow("PRAGMA quick_check(1)").Scan(&word); err != nil {
-		return 0, err
-	}
-	if word != "ok" {
-		return 0, fmt.Errorf("damaged: %s", word)
-	}
-	return digest(context.Background(), db)
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
