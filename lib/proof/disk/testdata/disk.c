@@ -4,8 +4,8 @@
  *
  *   RC_DISK_DIR=DIR          the folder, as the process spells it; files in folders below it are not looked at
  *   RC_DISK_TRACE=FILE       write down every call that changed something, after it did
- *   RC_DISK_FAULT=CALL:N:HOW let the Nth call fail. CALL is open, write, fsync, ftruncate or any; HOW is eio, enospc or short, and
- *                            then once or always, as in eio-once. A short write takes half of the bytes.
+ *   RC_DISK_FAULT=CALL:N:HOW let the Nth call fail. CALL is open, write, fsync, ftruncate or any; HOW is eio, enospc, erofs or
+ *                            short, and then once or always, as in eio-once. A short write takes half of the bytes.
  *   RC_DISK_FIRED=FILE       is made when the fault first happens, and says at which file
  *
  * A line of the trace is the kind of the call, the file, two numbers; behind a write's line come its bytes and a newline:
@@ -53,7 +53,7 @@ static void read_fault(const char *text) {
 	if (sscanf(text, "%15[a-z]:%d:%15[a-z-]", call, &fault_at, how) != 3) broken("RC_DISK_FAULT is not CALL:N:HOW");
 	fault_call = call;
 	fault_always = strstr(how, "-always") != NULL;
-	fault_errno = !strncmp(how, "eio", 3) ? EIO : !strncmp(how, "enospc", 6) ? ENOSPC : 0;
+	fault_errno = !strncmp(how, "eio", 3) ? EIO : !strncmp(how, "enospc", 6) ? ENOSPC : !strncmp(how, "erofs", 5) ? EROFS : 0;
 }
 
 __attribute__((constructor)) static void begin(void) {
