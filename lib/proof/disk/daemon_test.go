@@ -52,10 +52,12 @@ func (b *lockedBuffer) Write(p []byte) (int, error) {
 	return b.b.Write(p)
 }
 
+// String is the end of it, which is where it says what went wrong.
 func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.b.String()
+	lines := strings.SplitAfter(b.b.String(), "\n")
+	return strings.Join(lines[max(0, len(lines)-20):], "")
 }
 
 // launch starts a program. It does not outlive the test, nor the test's process.
@@ -124,7 +126,7 @@ func mained(t *testing.T, dir string, env ...string) (*daemon, error) {
 func mainedBy(t *testing.T, dir string, command []string, env ...string) (*daemon, error) {
 	t.Helper()
 	addr := filepath.Join(t.TempDir(), "addr") // not on the disk under test
-	args := append(command[1:len(command):len(command)], "--listen=127.0.0.1:0", "--addr-file="+addr, "--data="+dir, "--name=main", "--heartbeat=500ms", "--offline-after=10s")
+	args := append(command[1:len(command):len(command)], "--listen=127.0.0.1:0", "--addr-file="+addr, "--data="+dir, "--name=main", "--heartbeat=500ms", "--offline-after=10s", "--log-level=warn")
 	d := launch(t, env, command[0], args...)
 	_, err := d.until("its address", func() bool { return exists(addr) })
 	return d, err
