@@ -30,15 +30,19 @@ func (f fault) String() string { return fmt.Sprintf("%s:%d:%s", f.call, f.n, f.h
 
 // faults are one for each n from 1 to 200: what fails, and how, goes round.
 func faults() (all []fault) {
-	calls := []string{"write", "fsync", "any", "write", "fsync", "write", "any"}
-	hows := []string{"eio-once", "enospc-once", "eio-always", "short-once", "enospc-always", "erofs-always", "short-always", "eio-once", "eio-always"}
+	writes := []string{"eio-once", "enospc-once", "eio-always", "short-once", "enospc-always", "erofs-always", "short-always"}
+	others := []string{"eio-once", "eio-always", "enospc-once", "erofs-always"}
 	for n := 1; n <= 200; n++ {
-		f := fault{calls[n%len(calls)], n, hows[n%len(hows)]}
+		f := fault{"write", n, writes[n%len(writes)]}
 		switch {
-		case n%10 == 3:
-			f.call, f.n = "open", (n+9)/10 // there are few of these
-		case n%20 == 7:
-			f.call, f.n = "ftruncate", (n+19)/20
+		case n%4 == 1:
+			f = fault{"fsync", n/2 + 1, others[n/4%len(others)]}
+		case n%20 == 2:
+			f = fault{"open", n/20 + 1, others[n/20%len(others)]} // of these there are few
+		case n%40 == 10:
+			f = fault{"ftruncate", n/80 + 1, others[n/40%len(others)]} // and of these fewer
+		case n%4 == 3:
+			f.call = "any"
 		}
 		all = append(all, f)
 	}
@@ -77,7 +81,7 @@ func testCalls(t *testing.T, seed uint64, y *tally) {
 		hands.Go(func() {
 			for f := range work {
 				one := &faultCase{fault: f, tally: y, dir: filepath.Join(dir, f.String()), book: newLedger()}
-				if f.n%4 != 0 {
+				if f.n%3 != 0 {
 					one.from, one.book = filepath.Join(dir, "past"), past.clone()
 				}
 				one.run(t)
@@ -162,7 +166,7 @@ func (f *faultCase) run(t *testing.T) {
 }
 
 // requests are how many are made of a main node at most, and how many more after the fault has happened.
-const requests, after = 150, 8
+const requests, after = 200, 8
 
 // load makes requests until the fault has happened, and a while longer. Whatever is refused is refused: what counts is what is not.
 func (f *faultCase) load(t *testing.T, d *daemon) error {

@@ -231,29 +231,35 @@ func (f *fullDisk) recovers() {
 	}
 }
 
-// testFullStart starts a main node where there is no room at all. It says so, or serves what it has; it does not begin with nothing.
+// testFullStart starts a main node where there is little or no room. It says so, or serves what it has; it does not begin with nothing.
 func testFullStart(t *testing.T, y *tally) {
 	disk := mounted(t, 24)
-	y.faults.Add(1)
 	dir := filepath.Join(disk, "main")
-	book := makePast(t, dir)
-	filler := fill(t, disk, 0)
-	d, err := mained(t, dir)
-	if err != nil {
-		t.Fatal(err)
+	for _, room := range []int64{0, 4, 8, 12, 16, 20, 24, 28, 32, 40}[:number(10, 5)] {
+		what := fmt.Sprintf("start with %d KiB", room)
+		y.faults.Add(1)
+		book := makePast(t, dir)
+		filler := fill(t, disk, room)
+		d, err := mained(t, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !d.over() {
+			servesWhatItHas(t, y, d, dir, book)
+			d.kill()
+		} else if s := d.status(); s != 75 || !strings.HasPrefix(d.lastWords(), "rc-mained: ") {
+			y.blame(t, &y.wrongStatus, what, "ended with %d\n%s", s, d.said.String())
+		}
+		t.Logf("%s: %s", what, d.lastWords())
+		if err := os.Remove(filler); err != nil {
+			t.Fatal(err)
+		}
+		y.fired.Add(1)
+		y.judgeStart(t, what, dir, book)
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
 	}
-	defer d.kill()
-	y.fired.Add(1)
-	if !d.over() {
-		servesWhatItHas(t, y, d, dir, book)
-		d.kill()
-	} else if s := d.status(); s != 75 || !strings.Contains(d.lastWords(), "full") {
-		y.blame(t, &y.wrongStatus, "full at start", "ended with %d\n%s", s, d.said.String())
-	}
-	if err := os.Remove(filler); err != nil {
-		t.Fatal(err)
-	}
-	y.judgeStart(t, "full at start", dir, book)
 }
 
 func servesWhatItHas(t *testing.T, y *tally, d *daemon, dir string, book *ledger) {
