@@ -199,7 +199,22 @@ func (c cut) image(d *disk, dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	return d.leave(dir, newLuck(c.random))
+	if err := d.leave(dir, newLuck(c.random)); err != nil {
+		return err
+	}
+	return c.index(filepath.Join(dir, "cluster.db-shm"))
+}
+
+// index leaves an index of the log sometimes. It is memory that has a name: nobody flushes it, and anything may stand in it.
+func (c cut) index(path string) error {
+	if c.random.IntN(8) > 0 {
+		return nil
+	}
+	b := make([]byte, 32<<10)
+	for i := range b {
+		b[i] = byte(c.random.Uint32())
+	}
+	return os.WriteFile(path, b, 0o600)
 }
 
 // wrong judges an image. Before the first step the database need not be there; the store makes one then.
