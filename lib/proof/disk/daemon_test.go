@@ -149,7 +149,7 @@ func connect(dir string) (*client.Client, error) {
 // workerd starts a worker of the main node of a data directory.
 func workerd(t *testing.T, dir, mainDir string) *daemon {
 	t.Helper()
-	return launch(t, nil, program(t, "rc-workerd"), "--data="+dir, "--main-data="+mainDir, "--name=pi", "--slots=2", "--kill-grace=1s")
+	return launch(t, nil, program(t, "rc-workerd"), "--data="+dir, "--main-data="+mainDir, "--name=pi", fmt.Sprint("--slots=", slots), "--kill-grace=1s")
 }
 
 // lastWords is the last line that a daemon printed, which is the message that it ended with.

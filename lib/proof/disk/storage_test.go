@@ -27,11 +27,12 @@ func TestStorage(t *testing.T) {
 	seed := theSeed(t)
 	y := new(tally)
 	t.Run("Calls", func(t *testing.T) { testCalls(t, seed, y) })
-	t.Run("FileSize", func(t *testing.T) { testFileSize(t, y) })
-	t.Run("Full", func(t *testing.T) { testFull(t, y) })
-	t.Run("FullStart", func(t *testing.T) { testFullStart(t, y) })
-	t.Run("ReadOnly", func(t *testing.T) { testReadOnly(t, y) })
-	t.Run("Spool", func(t *testing.T) { testSpool(t, y) })
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T, *tally)
+	}{{"FileSize", testFileSize}, {"Full", testFull}, {"FullSmall", testFullSmall}, {"FullStart", testFullStart}, {"ReadOnly", testReadOnly}, {"Spool", testSpool}} {
+		t.Run(part.name, func(t *testing.T) { part.run(t, y) })
+	}
 	fmt.Printf("LANE storage seed=%d faults=%d fired=%d tasks=%d false_acks=%d empty_starts=%d wrong_status=%d mounts=%v\n", seed, y.faults.Load(), y.fired.Load(),
 		y.tasks.Load(), y.falseAcks.Load(), y.emptyStarts.Load(), y.wrongStatus.Load(), os.Getenv(envMounts) != "")
 }
@@ -89,8 +90,15 @@ func fill(t *testing.T, dir string, but int64) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "filler")
-	if err := os.WriteFile(path, make([]byte, max(int64(fs.Bavail)*fs.Bsize-but<<10, 0)), 0o600); err != nil {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
 		t.Fatal(err)
+	}
+	defer f.Close()
+	if size := int64(fs.Bavail)*fs.Bsize - but<<10; size > 0 {
+		if err := syscall.Fallocate(int(f.Fd()), 0, 0, size); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return path
 }
