@@ -62,7 +62,7 @@ type fullDisk struct {
 // testFull fills a disk while results come in. Submissions are refused, results and cancels are recorded as long as what was set aside for
 // them lasts, and then the worker keeps what it is not told to be recorded. When there is room again all of it goes on by itself.
 func testFull(t *testing.T, y *tally) {
-	(&fullDisk{t: t, y: y, disk: mounted(t, 320), prints: 4_000_000, reserve: true}).test(20 << 20)
+	(&fullDisk{t: t, y: y, disk: mounted(t, 320), prints: 8_000_000, reserve: true}).test(20 << 20)
 }
 
 // testFullSmall does so on a disk so small that writing back the log takes more than what is set aside.
