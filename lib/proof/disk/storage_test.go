@@ -27,14 +27,25 @@ func TestStorage(t *testing.T) {
 	seed := theSeed(t)
 	y := new(tally)
 	t.Run("Calls", func(t *testing.T) { testCalls(t, seed, y) })
+	t.Run("Disks", func(t *testing.T) { testDisks(t, y) })
+	fmt.Printf("LANE storage seed=%d faults=%d fired=%d tasks=%d false_acks=%d empty_starts=%d wrong_status=%d mounts=%v\n", seed, y.faults.Load(), y.fired.Load(),
+		y.tasks.Load(), y.falseAcks.Load(), y.emptyStarts.Load(), y.wrongStatus.Load(), os.Getenv(envMounts) != "")
+}
+
+// testDisks runs what is there to be told of disks as a whole. They wait more than they compute, so they do it together.
+func testDisks(t *testing.T, y *tally) {
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T, *tally)
-	}{{"FileSize", testFileSize}, {"Full", testFull}, {"FullSmall", testFullSmall}, {"FullStart", testFullStart}, {"ReadOnly", testReadOnly}, {"Spool", testSpool}} {
-		t.Run(part.name, func(t *testing.T) { part.run(t, y) })
+	}{
+		{"WriteBack", testWriteBack}, {"Full", testFull}, {"FullSmall", testFullSmall}, {"FullStart", testFullStart},
+		{"FileSize", testFileSize}, {"ReadOnly", testReadOnly}, {"Spool", testSpool},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			t.Parallel()
+			part.run(t, y)
+		})
 	}
-	fmt.Printf("LANE storage seed=%d faults=%d fired=%d tasks=%d false_acks=%d empty_starts=%d wrong_status=%d mounts=%v\n", seed, y.faults.Load(), y.fired.Load(),
-		y.tasks.Load(), y.falseAcks.Load(), y.emptyStarts.Load(), y.wrongStatus.Load(), os.Getenv(envMounts) != "")
 }
 
 // again runs the test in a process that has mounts of its own. Where the system does not allow that, what needs mounts is skipped, except
@@ -165,6 +176,37 @@ func testFileSize(t *testing.T, y *tally) {
 		d.kill()
 	}
 	y.judgeStart(t, "ulimit -f", dir, book)
+}
+
+// testWriteBack lets nothing be written into the database itself, as where that part of a flash is worn out. SQLite's own checkpoints keep such an error
+// to themselves: everything is in the log and stays there. The main node must notice, before the log takes the whole disk.
+func testWriteBack(t *testing.T, y *tally) {
+	if !full() {
+		t.Skip("this waits until the main node looks after its log; it is a part of the whole proof, RC_PROVE=full")
+	}
+	y.faults.Add(1)
+	dir := filepath.Join(memory(t), "main")
+	book := makePast(t, dir)
+	d, err := mained(t, dir, "LD_PRELOAD="+library(t), envDir+"="+dir, "RC_DISK_FILE=cluster.db", "RC_DISK_FAULT=write:1:eio-always")
+	if err != nil || d.over() {
+		t.Fatalf("%v\n%s", err, d.said.String())
+	}
+	c, err := connect(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 25 {
+		if err := book.submit(d.ctx, c, nobodys(200_000), nobodys(200_000), nobodys(200_000), nobodys(200_000)); err != nil {
+			break
+		}
+	}
+	if ok, err := d.until("the main node's end", d.over); !ok || err != nil || d.status() != 75 {
+		y.blame(t, &y.wrongStatus, "write back", "it did not end with 75, in spite of all errors: %v\n%s", err, d.said.String())
+		d.kill()
+	}
+	y.fired.Add(1)
+	y.judgeStart(t, "write back", dir, book)
 }
 
 // testReadOnly starts a main node on a disk that was mounted read-only, as a worn SD card is. That a disk becomes so while files on it are

@@ -6,6 +6,7 @@
  *   RC_DISK_TRACE=FILE       write down every call that changed something, after it did
  *   RC_DISK_FAULT=CALL:N:HOW let the Nth call fail. CALL is open, write, fsync, ftruncate or any; HOW is eio, enospc, erofs or
  *                            short, and then once or always, as in eio-once. A short write takes half of the bytes.
+ *   RC_DISK_FILE=NAME        count and fail the calls for this file only
  *   RC_DISK_FIRED=FILE       is made when the fault first happens, and says at which file
  *
  * A line of the trace is the kind of the call, the file, two numbers; behind a write's line come its bytes and a newline:
@@ -29,7 +30,7 @@
 
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* held over a call and its line, so that lines stand in the order of effects */
 static char names[FILES][NAME];                         /* of what is open, by descriptor; "" is none of ours */
-static const char *dir, *fault_call, *fired;
+static const char *dir, *fault_call, *fault_file, *fired;
 static int trace = -1, fault_at, fault_errno, fault_always, seen;
 
 static int (*real_open)(const char *, int, ...);
@@ -68,6 +69,7 @@ __attribute__((constructor)) static void begin(void) {
 	real_write = dlsym(RTLD_NEXT, "write");
 	real_pwrite = dlsym(RTLD_NEXT, "pwrite64");
 	dir = getenv("RC_DISK_DIR");
+	fault_file = getenv("RC_DISK_FILE");
 	fired = getenv("RC_DISK_FIRED");
 	if (getenv("RC_DISK_FAULT")) read_fault(getenv("RC_DISK_FAULT"));
 	if (getenv("RC_DISK_TRACE")) {
@@ -105,6 +107,7 @@ static void note(const char *kind, const char *file, long long a, long long b, c
 /* fails says whether this call is to fail; then it has set errno. 0 in *whole asks for a short write. */
 static int fails(const char *call, const char *file, int *whole) {
 	if (!fault_call || (strcmp(fault_call, "any") && strcmp(fault_call, call))) return 0;
+	if (fault_file && strcmp(fault_file, file)) return 0;
 	seen++;
 	if (seen != fault_at && !(fault_always && seen > fault_at)) return 0;
 	if (fired && seen == fault_at) {
