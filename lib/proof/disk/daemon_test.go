@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +31,27 @@ func program(t *testing.T, name string) string {
 		cmd.Env = append(os.Environ(), "CGO_ENABLED="+map[bool]string{true: "1", false: "0"}[name == "rc-mained"])
 		return run(cmd)
 	})
+}
+
+// openSources opens what the programs are made of. They are built by another process, of which go test knows nothing: without this it would
+// go on saying "(cached) ok" after a change of them.
+func openSources(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{"cmd", "lib"} {
+		err := filepath.WalkDir(filepath.Join("..", "..", "..", dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
+				return err
+			}
+			f, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			return f.Close()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // daemon is a program that runs, or ran.

@@ -7,7 +7,8 @@
 // There are two lanes. TestPowerCut makes of what was written down the files that a power cut could have left, and opens them.
 // TestStorage and those beside it let rc-mained and rc-workerd meet the faults of a disk.
 //
-// RC_PROVE=full runs the whole of it, RC_PROVE_SEED=N a run again.
+// RC_PROVE=full runs the whole of it, RC_PROVE_SEED=N a run again: the same tasks, cuts and faults, though not the same bytes, for SQLite and
+// the keys of a cluster have chance of their own.
 package disk
 
 import (

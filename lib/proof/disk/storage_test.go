@@ -21,6 +21,7 @@ const envMounts = "RC_DISK_MOUNTS"
 // TestStorage lets the real programs meet the faults of a disk: calls that fail, a full disk, one that may not be written to, files that
 // may not grow. Nothing is acknowledged that is not there after the next start, and no start begins with nothing.
 func TestStorage(t *testing.T) {
+	openSources(t)
 	if os.Getenv(envMounts) == "" && again(t) {
 		return
 	}
