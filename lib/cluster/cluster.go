@@ -79,6 +79,9 @@ const (
 	StorageOK      Kind = "storage_ok"      // it has space again
 	MainStarted    Kind = "main_started"
 	MainStopping   Kind = "main_stopping"
+	MainRestored   Kind = "main_restored" // from a backup: what came after that is not known
+	BackupFailed   Kind = "backup_failed" // for Reason
+	MainDamaged    Kind = "main_damaged"  // the database is, as Reason says
 	TokenMade      Kind = "token_made"
 	TokenRevoked   Kind = "token_revoked"
 	InviteMade     Kind = "invite_made"
@@ -119,9 +122,9 @@ func (e *Event) Level() Level {
 	switch e.Kind {
 	case TaskStarted:
 		return Debug
-	case TaskRequeued, DeviceOffline, ResultOrphaned:
+	case TaskRequeued, DeviceOffline, ResultOrphaned, MainRestored, BackupFailed:
 		return Warning
-	case DeviceTwice, StorageLow:
+	case DeviceTwice, StorageLow, MainDamaged:
 		return Error
 	case TaskEnded:
 		if e.State == task.Failed || e.State == task.TimedOut {

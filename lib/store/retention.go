@@ -130,8 +130,16 @@ func (p *Pruned) events(ctx context.Context, tx *sql.Tx, k Keep) error {
 	if k.Events <= 0 {
 		return nil
 	}
-	r, err := tx.ExecContext(ctx, `DELETE FROM events WHERE seq IN (SELECT seq FROM events
-		WHERE seq <= (SELECT max(seq) FROM events) - ? ORDER BY seq LIMIT ?)`, k.Events, 4*pruneAtOnce)
+	gaps, err := eventGaps(ctx, tx)
+	if err != nil {
+		return err
+	}
+	var newest int64
+	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&newest); err != nil {
+		return err
+	}
+	r, err := tx.ExecContext(ctx, "DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE seq <= ? ORDER BY seq LIMIT ?)",
+		oldestKept(newest, k.Events, gaps), 4*pruneAtOnce)
 	return p.note(r, err, 4*pruneAtOnce)
 }
 

@@ -31,24 +31,37 @@ var (
 	ErrForeign = errors.New("not a database of retire-cluster")
 	ErrNewer   = errors.New("written by a newer rc-mained; install that version again")
 	ErrDamaged = errors.New("damaged")
+	ErrMissing = errors.New("there is no database, but there was one")
 	ErrFull    = errors.New("the disk is full")
 )
 
 // oldestSQLite is the first version without the bug that could lose commits when a WAL file was reset.
 const oldestSQLite = 3_051_003
 
+// lockName is the file beside a database that its main node holds locked.
+const lockName = "main.lock"
+
+// checkedAtOnce is up to which size in bytes Open looks at every page; a larger database would keep people waiting. See CheckPages.
+const checkedAtOnce = 200 << 20
+
 // DB is the cluster's database. One process at a time has it open.
 type DB struct {
-	path string
-	lock *os.File
-	w, r *sql.DB
-	stmt statements
+	path    string
+	backups string // folder
+	lock    *os.File
+	w, r    *sql.DB
+	watch   *sql.DB // one connection that only looks whether others have committed
+	stmt    statements
 }
 
-// Open opens the database in a file, makes it where there is none, and brings it to the newest version.
-// Errors are ErrInUse, ErrForeign, ErrNewer, ErrDamaged, and those of the file system.
-func Open(ctx context.Context, path string) (*DB, error) {
-	db := &DB{path: path}
+// Open opens the database in a file, makes it where there never was one, and brings it to the newest version, after a backup. backups is the
+// folder with its backups, if it is not the one of that name beside it.
+// Errors are ErrInUse, ErrForeign, ErrNewer, ErrDamaged, ErrMissing, and those of the file system.
+func Open(ctx context.Context, path string, backups ...string) (*DB, error) {
+	db := &DB{path: path, backups: filepath.Join(filepath.Dir(path), "backup")}
+	if len(backups) > 0 && backups[0] != "" {
+		db.backups = backups[0]
+	}
 	if err := db.open(ctx); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("open database %s: %w", path, classify(err))
@@ -61,9 +74,12 @@ func (db *DB) open(ctx context.Context) (err error) {
 		return fmt.Errorf("SQLite %d is too old, %d is needed", n, oldestSQLite)
 	}
 	// A file of its own: closing the database's file anywhere in the process would drop the locks that SQLite has on it.
-	if db.lock, err = cli.Lock(filepath.Join(filepath.Dir(db.path), "main.lock")); errors.Is(err, cli.ErrLocked) {
+	if db.lock, err = cli.Lock(filepath.Join(filepath.Dir(db.path), lockName)); errors.Is(err, cli.ErrLocked) {
 		return ErrInUse
 	} else if err != nil {
+		return err
+	}
+	if err = db.checkThere(); err != nil {
 		return err
 	}
 	if err = checkHeader(db.path); err != nil {
@@ -78,8 +94,30 @@ func (db *DB) open(ctx context.Context) (err error) {
 	if err = db.prepare(ctx); err != nil {
 		return err
 	}
-	db.r, err = open(db.path, "ro", 4)
+	if db.r, err = open(db.path, "ro", 4); err != nil {
+		return err
+	}
+	db.watch, err = open(db.path, "ro", 1)
 	return err
+}
+
+// checkThere keeps a main node whose database is gone from beginning with an empty one, as if nothing had ever been there.
+func (db *DB) checkThere() error {
+	if fi, err := os.Stat(db.path); err == nil && fi.Size() > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	signs, _ := filepath.Glob(filepath.Join(filepath.Dir(db.path), filepath.Base(db.path)+asideInfix+"*"))
+	if fi, err := os.Stat(db.path + "-wal"); err == nil && fi.Size() > 0 {
+		signs = append(signs, db.path+"-wal")
+	}
+	found, err := Backups(db.backups)
+	for _, f := range found {
+		signs = append(signs, f.Path)
+	}
+	if len(signs) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: here is %s; to begin anew with nothing, move the data directory and the backups away", ErrMissing, signs[0])
 }
 
 // checkHeader looks at a file before SQLite does, which would change what is not ours. The places are those of SQLite's file format:
@@ -180,10 +218,10 @@ func (db *DB) checkPragmas(ctx context.Context) error {
 	return err
 }
 
-// checkPages finds damage before it spreads; in a large file that would keep people waiting, so only up to 200 MiB.
+// checkPages finds damage before it spreads.
 func (db *DB) checkPages(ctx context.Context) error {
-	if fi, err := os.Stat(db.path); err != nil || fi.Size() > 200<<20 {
-		return err
+	if db.Large() {
+		return nil
 	}
 	var word string
 	if err := db.w.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&word); err != nil {
@@ -203,12 +241,27 @@ func (db *DB) migrate(ctx context.Context) error {
 	if err := checkVersion(id, version); err != nil {
 		return err
 	}
+	if version > 0 && version < len(migrations) {
+		to := filepath.Join(db.backups, fmt.Sprintf("before-v%d-%s.db", len(migrations), time.Now().UTC().Format(backupTime)))
+		if err := db.keepBefore(ctx, to); err != nil {
+			return fmt.Errorf("migrate from version %d to %d: %w", version, len(migrations), err)
+		}
+	}
 	for ; version < len(migrations); version++ {
 		if err := db.step(ctx, version); err != nil {
 			return fmt.Errorf("migrate to version %d: %w", version+1, err)
 		}
 	}
 	return nil
+}
+
+// keepBefore makes a backup before the database is changed in a way that an older program cannot read.
+func (db *DB) keepBefore(ctx context.Context, to string) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	_, err := db.Backup(ctx, to)
+	return err
 }
 
 func (db *DB) step(ctx context.Context, version int) error {
@@ -237,8 +290,10 @@ func (db *DB) ForWriter() *DB {
 // Close ends all use of the database. Whatever was committed is on disk already.
 func (db *DB) Close() error {
 	var errs []error
-	if db.r != nil {
-		errs = append(errs, db.r.Close())
+	for _, readers := range []*sql.DB{db.watch, db.r} {
+		if readers != nil {
+			errs = append(errs, readers.Close())
+		}
 	}
 	if db.w != nil {
 		db.stmt.close()

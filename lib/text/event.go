@@ -90,6 +90,12 @@ func happened(e *cluster.Event) string {
 		return "main node started"
 	case cluster.MainStopping:
 		return "main node is stopping"
+	case cluster.MainRestored:
+		return "main node restored"
+	case cluster.BackupFailed:
+		return "backup failed"
+	case cluster.MainDamaged:
+		return "database damaged"
 	case cluster.TokenMade:
 		return "token made"
 	case cluster.TokenRevoked:
