@@ -49,6 +49,9 @@ func inspect(ctx context.Context, path string, quick, alone bool) (Report, error
 	if err := checkHeader(path); err != nil {
 		return r, bare(err)
 	}
+	if err := checkLog(path); err != nil {
+		return r, err
+	}
 	db, err := openToRead(path, alone)
 	if err != nil {
 		return r, err

@@ -85,6 +85,9 @@ func (db *DB) open(ctx context.Context) (err error) {
 	if err = checkHeader(db.path); err != nil {
 		return err
 	}
+	if err = checkLog(db.path); err != nil {
+		return err
+	}
 	if err = private(db.path); err != nil {
 		return err
 	}
@@ -199,6 +202,10 @@ func (db *DB) prepare(ctx context.Context) error {
 		return err
 	}
 	if err := db.migrate(ctx); err != nil {
+		return err
+	}
+	// What a power cut left of a transaction must not stay behind those to come: see checkLog.
+	if _, err := db.w.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
 		return err
 	}
 	return db.stmt.prepare(ctx, db.w)

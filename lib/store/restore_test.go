@@ -1,0 +1,277 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+)
+
+func number(t testing.TB, text string) int64 {
+	t.Helper()
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestRestoreIsAFork restores a backup and looks at all numbers that must not be given out again; then it restores a backup of that.
+func TestRestoreIsAFork(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cluster.db")
+	backup := filepath.Join(t.TempDir(), "copy.db")
+	db := mustOpen(t, path)
+	b := db.NewBatch()
+	b.Set("incarnation", "before")
+	b.Invite(Invite{ID: "i", Hash: []byte{1}, Expires: now.Add(time.Hour)})
+	commit(t, b)
+	submitTasks(t, db, 1, 10)
+	if _, err := db.Backup(ctx, backup); err != nil {
+		t.Fatal(err)
+	}
+	want := contents(t, backup, map[string][]string{"tasks": {"*"}, "attempts": {"*"}, "keys": {"*"}, "devices": {"*"}, "output": {"*"}, "jobs": {"*"}})
+	submitTasks(t, db, 11, 90)
+	if _, err := Restore(ctx, backup, path, "x", now); !errors.Is(err, ErrInUse) {
+		t.Fatalf("while it is open: %v", err)
+	}
+	db.Close()
+	r, err := Restore(ctx, backup, path, "after", now)
+	if err != nil || r.From.Tasks != 10 || r.Aside != path+".before-restore-20231114T221320Z" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if names := filesIn(t, filepath.Dir(path)); !slices.Equal(names, []string{"cluster.db", filepath.Base(r.Aside), "main.lock"}) {
+		t.Errorf("files: %q", names)
+	}
+	compareContents(t, "the restore", want, contents(t, path, map[string][]string{"tasks": {"*"}, "attempts": {"*"}, "keys": {"*"}, "devices": {"*"}, "output": {"*"}, "jobs": {"*"}}))
+	if aside, err := Inspect(ctx, r.Aside, false); err != nil || aside.Tasks != 100 {
+		t.Errorf("what was put aside: %+v, %v", aside, err)
+	}
+	checkFork(t, path, "after", 11+forkTasks, 2+forkAttempts, 10+forkEvents)
+
+	second := filepath.Join(t.TempDir(), "second.db")
+	if _, err := Backup(ctx, path, second, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(ctx, second, path, "again", now); err != nil {
+		t.Fatal(err)
+	}
+	checkFork(t, path, "again", 11+2*forkTasks, 2+2*forkAttempts, 10+2*forkEvents)
+	db = mustOpen(t, path)
+	if _, err := db.Prune(ctx, Keep{Events: 8}, now, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	events, err := db.Events(ctx, 0, 100)
+	if err != nil || len(events) != 8 || events[0].Seq != 5 || events[6].Seq != 10+forkEvents {
+		t.Errorf("of 12 events, of which 8 were to be kept: %+v, %v", events, err)
+	}
+}
+
+func checkFork(t testing.TB, path, incarnation string, next, attempt, event int64) {
+	t.Helper()
+	db := mustOpen(t, path)
+	defer db.Close()
+	meta, err := db.Meta(ctx)
+	if err != nil || meta["incarnation"] != incarnation || number(t, meta["next_task"]) != next || meta[MetaForkTask] != meta["next_task"] || number(t, meta[MetaAttemptFloor]) != attempt {
+		t.Errorf("meta: %v, %v", meta, err)
+	}
+	last, err := db.LastEvent(ctx)
+	events, err2 := db.Events(ctx, last-1, 10)
+	if err != nil || err2 != nil || last != event || len(events) != 1 || events[0].Kind != cluster.MainRestored {
+		t.Errorf("events end with %d, want %d: %+v (%v, %v)", last, event, events, err, err2)
+	}
+	if invites, err := db.Invites(ctx); err != nil || len(invites) != 0 {
+		t.Errorf("invitations: %v, %v", invites, err)
+	}
+	if next > int64(task.MaxID) {
+		t.Errorf("%d is no number of a task", next)
+	}
+}
+
+// TestRestoreChangesNothingAtFirst: what cannot be restored leaves everything as it is.
+func TestRestoreChangesNothingAtFirst(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "cluster.db")
+	db := mustOpen(t, path)
+	submitTasks(t, db, 1, 500)
+	good := filepath.Join(t.TempDir(), "good.db")
+	if _, err := db.Backup(ctx, good); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	whole, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := slices.Clone(whole)
+	newer[63] = 99
+	broken := slices.Clone(whole)
+	for i := range 4096 {
+		broken[8*4096+i] = 0xA5
+	}
+	tests := map[string]struct {
+		content []byte
+		want    error
+	}{
+		"empty": {nil, ErrDamaged}, "letter": {[]byte(strings.Repeat("dear ", 100)), ErrForeign}, "newer": {newer, ErrNewer}, "broken": {broken, ErrDamaged},
+		"half": {whole[:len(whole)/2], ErrDamaged}, "head": {whole[:80], nil},
+	}
+	for name, tt := range tests {
+		from := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(from, tt.content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Restore(ctx, from, path, "x", now); err == nil || tt.want != nil && !errors.Is(err, tt.want) || !strings.Contains(err.Error(), from) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := Restore(ctx, filepath.Join(dir, "none.db"), path, "x", now); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("none: %v", err)
+	}
+	if _, err := Restore(ctx, path, path, "x", now); err == nil {
+		t.Errorf("the database was restored from itself")
+	}
+	if names := filesIn(t, dir); !slices.Equal(names, []string{"cluster.db", "main.lock"}) {
+		t.Errorf("files: %q", names)
+	}
+	if is, err := os.ReadFile(path); err != nil || !slices.Equal(is, was) {
+		t.Errorf("the database has changed (%v)", err)
+	}
+}
+
+// TestNeverBegunAnew takes the database away in the ways in which databases get lost.
+func TestNeverBegunAnew(t *testing.T) {
+	lose := map[string]func(path string) error{"missing": os.Remove, "empty": func(path string) error { return os.Truncate(path, 0) }}
+	signs := map[string]func(t *testing.T, path string){
+		"log": func(t *testing.T, path string) {
+			if err := os.WriteFile(path+"-wal", []byte("frames"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"backup": func(t *testing.T, path string) {
+			if err := os.Mkdir(filepath.Join(filepath.Dir(path), "backup"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Backup(ctx, path, filepath.Join(filepath.Dir(path), "backup", BackupName(now)), false); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"restore that ended half way": func(t *testing.T, path string) {
+			if err := os.WriteFile(path+".before-restore-x", []byte("database"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	for how, lost := range lose {
+		for sign, leave := range signs {
+			t.Run(how+", "+sign, func(t *testing.T) {
+				path := copyOf(t, "testdata/v1.db")
+				leave(t, path)
+				if err := lost(path); err != nil {
+					t.Fatal(err)
+				}
+				before := filesIn(t, filepath.Dir(path))
+				for range 2 {
+					if _, err := Open(ctx, path); !errors.Is(err, ErrMissing) {
+						t.Fatalf("%v", err)
+					}
+				}
+				if after := slices.DeleteFunc(filesIn(t, filepath.Dir(path)), func(n string) bool { return n == lockName }); !slices.Equal(after, before) {
+					t.Errorf("files: %q, were %q", after, before)
+				}
+			})
+		}
+		t.Run(how+", a first start", func(t *testing.T) {
+			path := copyOf(t, "testdata/v1.db")
+			if err := lost(path); err != nil {
+				t.Fatal(err)
+			}
+			mustOpen(t, path)
+		})
+	}
+}
+
+func TestMigrationIsAfterABackup(t *testing.T) {
+	released := migrations
+	defer func() { migrations = released }()
+	path := copyOf(t, "testdata/v1.db")
+	version := len(released)
+	if err := mustOpen(t, path).Close(); err != nil { // as far as the present release goes
+		t.Fatal(err)
+	}
+	dir := filepath.Join(filepath.Dir(path), "backup")
+	was := len(backupsIn(t, dir))
+	migrations = append(slices.Clip(migrations), "CREATE TABLE later (x); INSERT INTO later VALUES (1)")
+	if err := mustOpen(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	made := backupsIn(t, dir)
+	if len(made) != was+1 || made[0].Rotated || !strings.Contains(made[0].Path, fmt.Sprintf("before-v%d-", version+1)) {
+		t.Fatalf("backups: %+v", made)
+	}
+	if r, err := Inspect(ctx, made[0].Path, false); err != nil || r.Version != version || r.Tasks != 19 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if err := mustOpen(t, path).Close(); err != nil || len(backupsIn(t, dir)) != was+1 {
+		t.Errorf("another backup at a start without a migration (%v)", err)
+	}
+	migrations = released
+	if _, err := Open(ctx, path); !errors.Is(err, ErrNewer) {
+		t.Errorf("the older program: %v", err)
+	}
+	if _, err := Restore(ctx, made[0].Path, path, "x", now); err != nil {
+		t.Error(err)
+	}
+	mustOpen(t, path)
+
+	// Without room for the backup nothing is migrated.
+	path = copyOf(t, "testdata/v1.db")
+	mustOpen(t, path).Close()
+	migrations = append(slices.Clip(migrations), "CREATE TABLE later (x)")
+	os.RemoveAll(filepath.Join(filepath.Dir(path), "backup"))
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "backup"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(ctx, path); err == nil {
+		t.Error("migrated without a backup")
+	}
+	if r, err := Inspect(ctx, path, false); err != nil || r.Version != version {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func backupsIn(t testing.TB, dir string) []BackupFile {
+	t.Helper()
+	found, err := Backups(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestOldestKept(t *testing.T) {
+	tests := map[string]struct {
+		newest, keep int64
+		gaps         []gap
+		want         int64
+	}{
+		"none": {100, 30, nil, 70}, "within": {1010, 10, []gap{{50, 1000}}, 1000}, "over it": {1010, 20, []gap{{50, 1000}}, 41},
+		"exactly": {1010, 11, []gap{{50, 1000}}, 999}, "two": {1010, 41, []gap{{820, 1000}, {50, 800}}, 41}, "all": {1010, 5000, []gap{{50, 1000}}, -4939},
+	}
+	for name, tt := range tests {
+		if got := oldestKept(tt.newest, tt.keep, tt.gaps); got != tt.want {
+			t.Errorf("%s: %d, want %d", name, got, tt.want)
+		}
+	}
+}
