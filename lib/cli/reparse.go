@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/alecthomas/kong"
 )
@@ -40,7 +41,7 @@ func copyNode(target reflect.Value, parsed *kong.Context) error {
 
 // Changed compares two structs of one type and returns the settings that differ, as they are called in the file:
 // those tagged reload:"yes", which may change while the daemon runs, and those that need a restart.
-// Sub-commands are not compared. It panics if the types differ or are not those of a command.
+// Sub-commands are not compared, but for the default one. It panics if the types differ or are not those of a command.
 func Changed(old, fresh any) (live, restart []string) {
 	before, after := flagsOf(old), flagsOf(fresh)
 	for i, flag := range before {
@@ -64,6 +65,9 @@ func flagsOf(cmd any) []*kong.Flag {
 	k, err := kong.New(clone.Interface(), kong.NoDefaultHelp())
 	if err != nil {
 		panic(fmt.Sprintf("cli: compare settings: %v", err))
+	}
+	if k.Model.DefaultCmd != nil {
+		return append(slices.Clip(k.Model.Flags), k.Model.DefaultCmd.Flags...)
 	}
 	return k.Model.Flags
 }
