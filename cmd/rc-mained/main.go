@@ -17,14 +17,27 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
-func main() { cli.Main("rc-mained", "Run the main node of a cluster.", new(mained)) }
+func main() {
+	cli.Main("rc-mained", "Run the main node of a cluster, look after its database.", new(mained))
+}
 
 // mained is the flags, the environment and the configuration file of rc-mained.
 type mained struct {
 	cli.Config
+
+	Data      string `env:"RC_DATA" placeholder:"DIR" help:"Where everything is kept. Default: /var/lib/retire-cluster for a service, else ~/.local/state/retire-cluster."`
+	BackupDir string `placeholder:"DIR" help:"Where the regular backups are. Default: backup in the data directory."`
+
+	Serve   serve   `cmd:"" default:"withargs" help:"Run the main node."`
+	Backup  backup  `cmd:"" help:"Copy the database into a file, also while the main node runs."`
+	Restore restore `cmd:"" help:"Put a backup in the place of the database."`
+	Check   check   `cmd:"" help:"Say whether the database, or a backup, is sound."`
+}
+
+// serve is the daemon.
+type serve struct {
 	cli.Logging
 
-	Data     string `env:"RC_DATA" placeholder:"DIR" help:"Where everything is kept. Default: /var/lib/retire-cluster for a service, else ~/.local/state/retire-cluster."`
 	Listen   string `default:":8080" placeholder:"ADDR" help:"Address to listen on."`
 	AddrFile string `placeholder:"FILE" help:"Write the address to FILE once it is listened on."`
 	Name     string `placeholder:"NAME" help:"Name of the main node. Default: the host's."`
@@ -38,15 +51,20 @@ type mained struct {
 	KeepTasks    int64        `default:"1000000" reload:"yes" help:"Keep at most this many ended tasks (0: all)."`
 	KeepOutput   cli.Bytes    `default:"2GiB" reload:"yes" help:"Keep at most this much output of ended tasks (0: all)."`
 	KeepEvents   int64        `default:"1000000" reload:"yes" help:"Keep at most this many events (0: all)."`
+
+	BackupEvery   cli.Duration `default:"1h" help:"Time between backups (0: none)."`
+	BackupKeep    int          `default:"24" help:"Keep this many backups, and of older ones those of 7 days and 4 weeks."`
+	AnyFilesystem bool         `help:"Keep the data on any file system, also where SQLite is not safe."`
 }
 
 // settings are what the main node's heart is told.
-func (m *mained) settings() (mainnode.Settings, error) {
+func (m *serve) settings(backupDir string) (mainnode.Settings, error) {
 	s := mainnode.Defaults()
 	s.Name = m.Name
 	s.Heartbeat, s.OfflineAfter, s.Ageing = time.Duration(m.Heartbeat), time.Duration(m.OfflineAfter), time.Duration(m.Ageing)
 	s.QueueLimit = m.QueueLimit
 	s.Keep.TasksFor, s.Keep.Tasks, s.Keep.OutputBytes, s.Keep.Events = time.Duration(m.KeepTasksFor), m.KeepTasks, int64(m.KeepOutput), m.KeepEvents
+	s.Backup = mainnode.Backup{Every: time.Duration(m.BackupEvery), Dir: backupDir, Keep: m.BackupKeep}
 	if s.Name == "" {
 		s.Name, _ = os.Hostname()
 	}
@@ -54,11 +72,19 @@ func (m *mained) settings() (mainnode.Settings, error) {
 }
 
 // Run runs until the first signal.
-func (m *mained) Run(ctx context.Context, env cli.Env, log *cli.Log, reparse cli.Reparse) error {
+func (m *serve) Run(ctx context.Context, all *mained, env cli.Env, log *cli.Log, reparse cli.Reparse) error {
 	cli.Daemon(ctx)
-	set, err := m.settings()
+	set, err := m.settings(all.BackupDir)
 	if err != nil {
 		return cli.Exit(cli.BadConfig, err)
+	}
+	dir := all.dataDir(env)
+	warning, err := store.CheckPlace(dir, m.AnyFilesystem)
+	if err != nil {
+		return cli.Exit(cli.BadConfig, err)
+	}
+	if warning != "" {
+		log.Warn(warning)
 	}
 	_, beat := cli.Watchdog()
 	l, err := listen(ctx, m.Listen)
@@ -66,9 +92,9 @@ func (m *mained) Run(ctx context.Context, env cli.Env, log *cli.Log, reparse cli
 		return err
 	}
 	defer l.Close()
-	node, err := mainnode.Open(context.WithoutCancel(ctx), m.dataDir(env), "rc-mained "+cli.Version, set, log.Logger, beat)
+	node, err := mainnode.Open(context.WithoutCancel(ctx), dir, "rc-mained "+cli.Version, set, log.Logger, beat)
 	if err != nil {
-		return cli.Exit(statusOf(err), err)
+		return all.advise(ctx, env, err)
 	}
 	defer node.Close()
 	if err := node.Announce(l); err != nil {
@@ -79,11 +105,14 @@ func (m *mained) Run(ctx context.Context, env cli.Env, log *cli.Log, reparse cli
 			return err
 		}
 	}
-	log.Info("listening", "address", l.Addr().String(), "data", m.dataDir(env), "fingerprint", node.Fingerprint())
-	go m.reload(ctx, node, log, reparse)
+	log.Info("listening", "address", l.Addr().String(), "data", dir, "fingerprint", node.Fingerprint())
+	go all.reload(ctx, node, log, reparse)
 	cli.Ready()
 	context.AfterFunc(ctx, cli.Stopping)
 	if err := node.Serve(ctx, l); err != nil {
+		if errors.Is(err, store.ErrDamaged) {
+			return all.advise(ctx, env, err)
+		}
 		return cli.Exit(cli.TryAgain, err)
 	}
 	log.Info("stopped")
@@ -117,7 +146,8 @@ func statusOf(err error) int {
 	switch {
 	case errors.Is(err, store.ErrInUse):
 		return cli.Unavailable
-	case errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrNewer), errors.Is(err, store.ErrDamaged), errors.As(err, new(*os.PathError)):
+	case errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrNewer), errors.Is(err, store.ErrDamaged),
+		errors.Is(err, store.ErrMissing), errors.As(err, new(*os.PathError)):
 		return cli.BadConfig
 	}
 	return cli.TryAgain
@@ -128,11 +158,11 @@ func (m *mained) reload(ctx context.Context, node *mainnode.Node, log *cli.Log, 
 	err := reload.Run(ctx, m.Config.Path, cli.Hangups(ctx), func() {
 		fresh := new(mained)
 		log.Again(reparse, m, fresh, func() error {
-			set, err := fresh.settings()
+			set, err := fresh.Serve.settings(fresh.BackupDir)
 			if err != nil {
 				return err
 			}
-			log.SetLevel(fresh.LogLevel)
+			log.SetLevel(fresh.Serve.LogLevel)
 			return node.Change(ctx, set)
 		})
 	})

@@ -61,7 +61,7 @@ func (c *Core) lend(d *machine, t *openTask) bool {
 		c.broken = fmt.Errorf("read what to run: %w", err)
 		return false
 	}
-	t.row.Attempt++
+	t.row.Attempt = c.fork.next(id, t.row.Attempt)
 	t.row.Device = d.row.ID
 	t.row.Output, t.row.Reason = 0, ""
 	t.last = &store.Attempt{Task: id, Lease: c.lease(), Attempt: task.Attempt{Number: t.row.Attempt, Device: d.row.ID, Outcome: task.AttemptLeased, Leased: c.now}}

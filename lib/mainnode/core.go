@@ -30,13 +30,15 @@ type Settings struct {
 	Ageing       time.Duration // of waiting is worth one level of priority
 	QueueLimit   int           // tasks
 	Keep         store.Keep
+	Backup       Backup
 }
 
 // Defaults are the settings that an owner need not change.
 func Defaults() Settings {
 	return Settings{
 		Name: "main", Heartbeat: time.Minute, OfflineAfter: 5 * time.Minute, Ageing: 12 * time.Hour, QueueLimit: 10_000_000,
-		Keep: store.Keep{TasksFor: 30 * 24 * time.Hour, Tasks: 1_000_000, OutputBytes: 2 << 30, Events: 1_000_000, KeysFor: 30 * 24 * time.Hour},
+		Keep:   store.Keep{TasksFor: 30 * 24 * time.Hour, Tasks: 1_000_000, OutputBytes: 2 << 30, Events: 1_000_000, KeysFor: 30 * 24 * time.Hour},
+		Backup: Backup{Every: time.Hour, Keep: 24},
 	}
 }
 
@@ -58,7 +60,7 @@ func (s *Settings) Validate() error {
 	case s.Keep.Tasks < 0 || s.Keep.Events < 0:
 		return errors.New("keep_tasks and keep_events: a number, or 0 for no bound")
 	}
-	return nil
+	return s.Backup.validate()
 }
 
 // lostLimit is how many devices may be lost under a task before it is set aside.
@@ -87,6 +89,7 @@ type Core struct {
 	nextTask    task.ID
 	lastEvent   int64
 	incarnation string
+	fork        fork
 	fingerprint string   // of the main node
 	addresses   []string // of the main node
 	self        string   // "rc-mained 0.1.0"

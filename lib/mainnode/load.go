@@ -46,7 +46,7 @@ func (c *Core) loadMeta() (err error) {
 	}
 	next, _ := strconv.ParseUint(meta["next_task"], 10, 64)
 	c.nextTask = max(1, task.ID(next))
-	c.incarnation = meta["incarnation"]
+	c.incarnation, c.fork = meta["incarnation"], forkOf(meta)
 	c.lastEvent, err = c.db.LastEvent(c.ctx)
 	return err
 }

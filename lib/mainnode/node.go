@@ -42,6 +42,7 @@ type Node struct {
 
 	lastSession atomic.Int64
 	strangers   strangers
+	backup      Backup
 
 	mu    sync.Mutex
 	conns map[int64]*conn
@@ -54,7 +55,7 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
 	cli.SyncDir(filepath.Dir(dir))
-	db, err := store.Open(ctx, filepath.Join(dir, fileDatabase))
+	db, err := store.Open(ctx, DatabaseFile(dir), BackupDir(dir, set.Backup.Dir))
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 		beat = func() {}
 	}
 	n = &Node{dir: dir, log: log, db: db, tls: identity.ServerTLS(), core: core, events: newEventLog(core.lastEvent), wakes: newWakes(),
-		strangers: strangers{from: map[netip.Addr]int{}}, conns: map[int64]*conn{}}
+		strangers: strangers{from: map[netip.Addr]int{}}, conns: map[int64]*conn{}, backup: set.Backup}
 	ballast := store.NewBallast(filepath.Join(dir, fileBallast))
 	core.roomNeeded = ballast.Needs()
 	n.loop = &loop{ballast: ballast, core: core, in: make(chan *Input, maxBatch), events: n.events, wakes: n.wakes, act: n.act, beat: beat}
@@ -155,7 +156,12 @@ func (n *Node) Serve(ctx context.Context, listeners ...net.Listener) error {
 	for _, l := range listeners {
 		sessions.Go(func() { n.accept(speaking, l, &sessions) })
 	}
+	caring, rest := context.WithCancel(ctx)
+	var care sync.WaitGroup
+	care.Go(func() { n.care(caring) })
 	err := n.loop.run(ctx)
+	rest()
+	care.Wait()
 	hush()
 	for _, l := range listeners {
 		l.Close()

@@ -45,6 +45,9 @@ type counts struct {
 	batches   int64
 	requests  int64
 	commits   time.Duration
+
+	backedUp      time.Time // all that was committed until then is in a backup
+	backupsFailed int64
 }
 
 func (n *counts) state(s task.State, by int64) { n.byState[s] += by }

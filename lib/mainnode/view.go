@@ -168,6 +168,10 @@ func (c *Core) metrics() wire.Metrics {
 		m.QueueByPrio[p.String()] = c.queue.ByPriority(p)
 	}
 	m.DatabaseBytes, m.WALBytes = c.db.Size()
+	m.BackupFailures = n.backupsFailed
+	if !n.backedUp.IsZero() {
+		m.BackedUp = n.backedUp.Unix()
+	}
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	m.MemoryBytes = int64(mem.Sys - mem.HeapReleased)

@@ -205,7 +205,7 @@ func (db *DB) prepare(ctx context.Context) error {
 		return err
 	}
 	// What a power cut left of a transaction must not stay behind those to come: see checkLog.
-	if _, err := db.w.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+	if _, err := db.w.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil && !errors.Is(classify(err), ErrFull) {
 		return err
 	}
 	return db.stmt.prepare(ctx, db.w)

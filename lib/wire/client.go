@@ -195,6 +195,8 @@ type Metrics struct {
 	CommitSeconds  float64          `json:"commit_seconds"` // spent in commits
 	DatabaseBytes  int64            `json:"database_bytes"`
 	WALBytes       int64            `json:"wal_bytes"`
+	BackedUp       int64            `json:"backed_up,omitempty"` // seconds since 1970, of the last backup that was made or found to hold everything still
+	BackupFailures int64            `json:"backup_failures"`
 	Submitted      int64            `json:"tasks_submitted"`
 	Assigned       int64            `json:"attempts_assigned"`
 	Ended          map[string]int64 `json:"tasks_ended"` // by state
