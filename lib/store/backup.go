@@ -77,10 +77,10 @@ func mayReplace(from, to string, replace bool) error {
 		return ErrExists
 	}
 	if !there.Mode().IsRegular() || there.Size() == 0 {
-		return fmt.Errorf("%w, and it is no backup", ErrExists)
+		return fmt.Errorf("%w: what is there would be lost", ErrForeign)
 	}
 	if err := checkHeader(to); errors.Is(err, ErrForeign) {
-		return fmt.Errorf("%w, and it is no backup", ErrExists)
+		return fmt.Errorf("%w: what is there would be lost", ErrForeign)
 	}
 	return nil
 }
