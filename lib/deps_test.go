@@ -24,7 +24,7 @@ var floors = []string{
 	"lib/mainnode lib/worker lib/client",
 	"lib/command lib/simulation",
 	"lib/web",
-	"cmd/rc-mained cmd/rc-workerd cmd/rc-submit cmd/rc-status cmd/rc-logs cmd/rc-ctl cmd/rc-web testscripts lib/proof/disk",
+	"cmd/rc-mained cmd/rc-workerd cmd/rc-submit cmd/rc-status cmd/rc-logs cmd/rc-ctl cmd/rc-web testscripts lib/proof/disk lib/proof/restore",
 }
 
 // aside are packages that know nothing of clusters, and that every package may import but those of pure.
