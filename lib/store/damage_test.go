@@ -142,3 +142,53 @@ func readAll(db *DB) (tasks int, err error) {
 	err7 := db.OpenTasks(ctx, func(task.Task, *Attempt) {})
 	return len(all), errors.Join(err, err1, err2, err3, err4, err5, err6, err7)
 }
+
+// TestLargeDatabaseIsCheckedLater opens a damaged database as a large one, which is not checked before it is in use.
+func TestLargeDatabaseIsCheckedLater(t *testing.T) {
+	was := checkedAtOnce
+	defer func() { checkedAtOnce = was }()
+	path := filepath.Join(t.TempDir(), "cluster.db")
+	db := mustOpen(t, path)
+	submitTasks(t, db, 1, 500)
+	if err := db.CheckPages(ctx); err != nil || db.Large() {
+		t.Errorf("a sound one: %v", err)
+	}
+	db.Close()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 600 {
+		b[len(b)/4096/2*4096+i] ^= 0x55 // a page in the middle of a table
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(ctx, path); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a small one was opened: %v", err)
+	}
+	checkedAtOnce = 1000
+	db = mustOpen(t, path)
+	if err := db.CheckPages(ctx); !errors.Is(err, ErrDamaged) || !db.Large() {
+		t.Errorf("a large one: %v", err)
+	}
+}
+
+// TestNonsense changes rows in ways that no check of pages sees, and with which a main node cannot go on.
+func TestNonsense(t *testing.T) {
+	for what, q := range map[string]string{
+		"a state that there is not":  "UPDATE tasks SET state=0 WHERE id=2",
+		"an attempt that is missing": "DELETE FROM attempts WHERE task=2",
+		"a number that is a text":    "UPDATE tasks SET retries='many' WHERE id=2",
+		"requirements, not in JSON":  "UPDATE tasks SET requirements='{' WHERE id=2",
+	} {
+		db := newDB(t)
+		submitTasks(t, db, 1, 5)
+		if _, err := db.w.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.OpenTasks(ctx, func(task.Task, *Attempt) {}); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

@@ -199,12 +199,28 @@ func (db *DB) OpenTasks(ctx context.Context, yield func(task.Task, *Attempt)) er
 	defer rows.Close()
 	for rows.Next() {
 		t, err := scanTask(rows)
+		if err == nil {
+			err = sensible(&t, byTask[t.ID])
+		}
 		if err != nil {
-			return classify(err)
+			return unreadable(err)
 		}
 		yield(t, byTask[t.ID])
 	}
 	return classify(rows.Err())
+}
+
+// sensible says whether an open task is in a state that there is, and has the attempt that belongs to that.
+func sensible(t *task.Task, last *Attempt) error {
+	switch {
+	case t.State == task.Queued:
+		return nil
+	case t.State != task.Assigned && t.State != task.Running:
+		return fmt.Errorf("task %s is in the state %d", t.ID, t.State)
+	case last == nil:
+		return fmt.Errorf("task %s is %s, and its attempt %d is not there", t.ID, t.State, t.Attempt)
+	}
+	return nil
 }
 
 // HasJob says whether tasks were submitted as this job.
@@ -356,7 +372,7 @@ func query[T any](ctx context.Context, db *sql.DB, scan func(scanner) (T, error)
 	for rows.Next() {
 		v, err := scan(rows)
 		if err != nil {
-			return nil, classify(err)
+			return nil, unreadable(err)
 		}
 		found = append(found, v)
 	}

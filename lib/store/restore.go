@@ -87,7 +87,7 @@ func fork(ctx context.Context, from, fresh, incarnation string, now time.Time) e
 		return err
 	}
 	defer f.Close()
-	if err := errors.Join(f.Chmod(0o600), copyPages(ctx, from, fresh)); err != nil {
+	if err := errors.Join(f.Chmod(0o600), sameOwner(f, filepath.Dir(fresh)), copyPages(ctx, from, fresh)); err != nil {
 		return err
 	}
 	if err := writeFork(ctx, from, fresh, incarnation, now); err != nil {

@@ -41,8 +41,9 @@ const oldestSQLite = 3_051_003
 // lockName is the file beside a database that its main node holds locked.
 const lockName = "main.lock"
 
-// checkedAtOnce is up to which size in bytes Open looks at every page; a larger database would keep people waiting. See CheckPages.
-const checkedAtOnce = 200 << 20
+// checkedAtOnce is up to which size in bytes Open looks at every page; a larger database would keep people waiting. See CheckPages. Only tests
+// change it.
+var checkedAtOnce int64 = 200 << 20
 
 // DB is the cluster's database. One process at a time has it open.
 type DB struct {
@@ -343,6 +344,15 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return err
+}
+
+// unreadable says that a row was read and makes no sense.
+func unreadable(err error) error {
+	var e sqlite3.Error
+	if err == nil || errors.As(err, &e) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, sql.ErrNoRows) {
+		return classify(err)
+	}
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }
 
 // ms is a time as it is stored; zero is stored as NULL.
