@@ -46,22 +46,23 @@ func (s *settings) readFile(parsed *kong.Context) error {
 	s.file = &configFile{}
 	for _, flag := range parsed.Flags() {
 		if path := fmt.Sprint(parsed.FlagValue(flag)); flag.Tag.Has("config") && path != "" {
-			return s.file.read(path, configurable(parsed.Model.Node))
+			return s.file.read(path, s.configurable(parsed.Model.Node))
 		}
 	}
 	return nil
 }
 
-// configurable returns the keys that a file may have: the flags of the command and of all its sub-commands.
-func configurable(node *kong.Node) map[string]bool {
+// configurable returns the keys that a file may have: the flags of the command and of all its sub-commands, but for those that no variable sets
+// either, since they are for one call.
+func (s *settings) configurable(node *kong.Node) map[string]bool {
 	keys := map[string]bool{}
 	for _, flag := range node.Flags {
-		if !flag.Tag.Has("builtin") && !flag.Tag.Has("config") {
+		if len(s.variables[flag.Value]) > 0 {
 			keys[snake(flag.Name)] = true
 		}
 	}
 	for _, child := range node.Children {
-		for key := range configurable(child) {
+		for key := range s.configurable(child) {
 			keys[key] = true
 		}
 	}
