@@ -12,6 +12,7 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/cli"
 	"github.com/retire-cluster/retire-cluster/lib/mainnode"
 	"github.com/retire-cluster/retire-cluster/lib/store"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
 // backup copies the database.
@@ -29,7 +30,7 @@ func (b *backup) Run(ctx context.Context, m *mained, std cli.Std, env cli.Env) e
 	if fi, err := os.Stat(to); err == nil && fi.IsDir() {
 		to = filepath.Join(to, store.BackupName(time.Now()))
 	}
-	from := mainnode.DatabaseFile(m.dataDir(env))
+	from := mainnode.DatabaseFile(m.found(env))
 	if _, err := os.Stat(from); err != nil {
 		return cli.Exit(cli.BadConfig, fmt.Errorf("back up: there is no database: %w; --data names the data directory", err))
 	}
@@ -42,6 +43,18 @@ func (b *backup) Run(ctx context.Context, m *mained, std cli.Std, env cli.Env) e
 	}
 	_, err = fmt.Fprintln(std.Out, describe(&r))
 	return err
+}
+
+// found is the data directory of the main node on this host, whoever asks; where none is found, the one that a main node would make now.
+func (m *mained) found(env cli.Env) string {
+	if m.Data == "" {
+		for _, dir := range wire.LocalDirs("", env) {
+			if _, err := os.Stat(filepath.Join(dir, wire.FileFingerprint)); err == nil {
+				return dir
+			}
+		}
+	}
+	return m.dataDir(env)
 }
 
 // describe is one line about what is in a file.
@@ -67,7 +80,7 @@ func (x *restore) Run(ctx context.Context, m *mained, std cli.Std, env cli.Env) 
 	if (x.File == "") != x.Latest {
 		return cli.Exit(cli.Usage, errors.New("restore: either a file or --latest (see rc-mained restore --help)"))
 	}
-	data := m.dataDir(env)
+	data := m.found(env)
 	if x.Latest {
 		r, bad, ok := store.NewestGood(ctx, mainnode.BackupDir(data, m.BackupDir))
 		for _, err := range bad {
@@ -111,13 +124,13 @@ type check struct {
 func (x *check) Run(ctx context.Context, m *mained, std cli.Std, env cli.Env) error {
 	path := x.File
 	if path == "" {
-		path = mainnode.DatabaseFile(m.dataDir(env))
+		path = mainnode.DatabaseFile(m.found(env))
 	}
 	r, err := store.Inspect(ctx, path, x.Quick)
 	if err != nil {
 		err = fmt.Errorf("check %w", err)
 		if x.File == "" && ctx.Err() == nil {
-			err = &advised{err, m.advice(ctx, env, err)}
+			err = &advised{err, m.advice(ctx, m.found(env), err)}
 		}
 		return cli.Exit(cli.Failed, err)
 	}
@@ -140,17 +153,14 @@ func (e *advised) Hint() string { return e.hint }
 func (m *mained) advise(ctx context.Context, env cli.Env, err error) error {
 	status := statusOf(err)
 	if errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrForeign) || errors.Is(err, store.ErrMissing) {
-		err = &advised{err, m.advice(ctx, env, err)}
+		err = &advised{err, m.advice(ctx, m.dataDir(env), err)}
 	}
 	return cli.Exit(status, err)
 }
 
 // advice names the newest good backup, and the command that puts it in place. Nothing is done by itself: what is there may be worth more.
-func (m *mained) advice(ctx context.Context, env cli.Env, err error) string {
-	data, with := m.dataDir(env), ""
-	if m.Data != "" {
-		with = " --data " + m.Data
-	}
+func (m *mained) advice(ctx context.Context, data string, err error) string {
+	with := " --data " + data
 	if m.BackupDir != "" {
 		with += " --backup-dir " + m.BackupDir
 	}

@@ -275,3 +275,56 @@ func TestOldestKept(t *testing.T) {
 		}
 	}
 }
+
+// TestRestoreThatEndsHalfWay leaves the files as they are after each step of a restore, as a power cut would: the main node does not begin with nothing, nor
+// with a database without its log, and another restore goes well.
+func TestRestoreThatEndsHalfWay(t *testing.T) {
+	steps := []string{"cluster.db", "cluster.db-wal", "cluster.db-shm"}
+	for done := 1; done <= len(steps); done++ {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "cluster.db")
+		good := filepath.Join(t.TempDir(), "good.db")
+		db := mustOpen(t, path)
+		submitTasks(t, db, 1, 20)
+		if _, err := db.Backup(ctx, good); err != nil {
+			t.Fatal(err)
+		}
+		files := map[string][]byte{"cluster.db.restoring": []byte("SQLite format 3\x00, half of it")}
+		for _, name := range steps { // with a log, as kill -9 leaves it
+			b, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[name] = b
+		}
+		db.Close()
+		for i, name := range steps[:done] {
+			if i < 2 {
+				files[strings.Replace(name, "cluster.db", "cluster.db.before-restore-20260101T000000Z", 1)] = files[name]
+			}
+			delete(files, name)
+		}
+		os.Remove(path)
+		for name, content := range files {
+			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := Open(ctx, path); !errors.Is(err, ErrMissing) {
+			t.Errorf("after %d steps: %v", done, err)
+		}
+		if _, err := Restore(ctx, good, path, "x", now); err != nil {
+			t.Errorf("after %d steps: %v", done, err)
+		}
+		if n, err := readAll(mustOpen(t, path)); n != 20 || err != nil {
+			t.Errorf("after %d steps: %d tasks, %v", done, n, err)
+		}
+		for name, content := range files {
+			if strings.Contains(name, "before-restore") {
+				if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !slices.Equal(b, content) {
+					t.Errorf("after %d steps: %s is not what it was (%v)", done, name, err)
+				}
+			}
+		}
+	}
+}
