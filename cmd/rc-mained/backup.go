@@ -59,7 +59,14 @@ func (m *mained) found(env cli.Env) string {
 
 // describe is one line about what is in a file.
 func describe(r *store.Report) string {
-	return fmt.Sprintf("%s: %d bytes, %d tasks (%d open), %d devices, newest event %d of %s", r.Path, r.Size, r.Tasks, r.Open, r.Devices, r.LastEvent, moment(r.LastTime))
+	return fmt.Sprintf("%s: %d bytes, %s (%d open), %s, newest event %d of %s", r.Path, r.Size, count(r.Tasks, "task"), r.Open, count(r.Devices, "device"), r.LastEvent, moment(r.LastTime))
+}
+
+func count(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func moment(t time.Time) string {
@@ -173,7 +180,7 @@ func (m *mained) advice(ctx context.Context, data string, err error) string {
 	if !ok {
 		return fmt.Sprintf("there is no good backup in %s%s", dir, save)
 	}
-	return fmt.Sprintf("the newest good backup is %s (%d tasks, until %s); rc-mained restore --latest%s puts it in place and keeps what is there now%s", r.Path, r.Tasks, moment(r.LastTime), with, save)
+	return fmt.Sprintf("the newest good backup is %s (%s, until %s); rc-mained restore --latest%s puts it in place and keeps what is there now%s", r.Path, count(r.Tasks, "task"), moment(r.LastTime), with, save)
 }
 
 // statusOfFile is the exit status for what can be wrong with a file that somebody named.

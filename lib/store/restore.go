@@ -151,6 +151,9 @@ func replace(fresh, path string, now time.Time) (aside string, err error) {
 	for n := 1; exists(aside) || exists(aside+"-wal"); n++ {
 		aside = fmt.Sprintf("%s%s%s-%d", path, asideInfix, now.UTC().Format(backupTime), n)
 	}
+	if fi, err := os.Stat(path + "-wal"); err == nil && fi.Size() == 0 {
+		os.Remove(path + "-wal") // a main node that ended well left nothing in it
+	}
 	moved := false
 	for _, suffix := range []string{"", "-wal", "-journal"} {
 		switch err := os.Rename(path+suffix, aside+suffix); {
