@@ -182,16 +182,18 @@ func (b *backups) succeeded(ctx context.Context, at time.Time) {
 	b.node.loop.ask(ctx, func(c *Core) { c.counts.backedUp = at })
 }
 
-// note makes an event of what is wrong with the database or its backups, and a line of the log that does not depend on that event.
+// note makes an event of what is wrong with the database or its backups, and so a line of the log, also where the event cannot be written.
 func (n *Node) note(ctx context.Context, kind cluster.Kind, err error) {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
-	n.log.Error("database", "event", string(kind), "err", text)
-	n.loop.ask(ctx, func(c *Core) {
+	told := n.loop.ask(ctx, func(c *Core) {
 		if kind == cluster.BackupFailed {
 			c.counts.backupsFailed++
 		}
 		c.event(cluster.Event{Kind: kind, Reason: text})
 	})
+	if told != nil {
+		n.log.Error(string(kind), "reason", text)
+	}
 }
 
 // fork is where the history of a restored database leaves the one that was before.
