@@ -98,7 +98,7 @@ func (m *serve) Run(ctx context.Context, all *mained, env cli.Env, log *cli.Log,
 	}
 	defer node.Close()
 	if err := node.Announce(l); err != nil {
-		return err
+		return cli.Exit(statusOf(err), err)
 	}
 	if m.AddrFile != "" {
 		if err := cli.WriteFile(m.AddrFile, []byte(l.Addr().String()+"\n"), 0o644); err != nil {
@@ -146,6 +146,8 @@ func statusOf(err error) int {
 	switch {
 	case errors.Is(err, store.ErrInUse):
 		return cli.Unavailable
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EIO), errors.Is(err, syscall.EROFS):
+		return cli.TryAgain // it may pass, and a service is to be started again then
 	case errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrNewer), errors.Is(err, store.ErrDamaged),
 		errors.Is(err, store.ErrMissing), errors.As(err, new(*os.PathError)):
 		return cli.BadConfig

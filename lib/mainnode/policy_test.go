@@ -166,7 +166,6 @@ func TestDrainWithin(t *testing.T) {
 	r.ask(admin, &deviceAction{verb: wire.TypeDrain, name: "pi", within: 10 * time.Minute})
 	r.pass(9 * time.Minute)
 	r.restart(pi, held...) // which does not forget the time
-	admin = r.client(wire.RoleAdmin)
 	if r.pass(30 * time.Second); len(r.recalled(pi)) > 0 {
 		t.Fatal("recalled too early")
 	}

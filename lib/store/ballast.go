@@ -16,9 +16,10 @@ type Ballast struct {
 	size int64 // bytes
 }
 
-// Bounds of a ballast: a fiftieth of the disk, within these.
+// Bounds of a ballast: a fiftieth of the disk, within these. The least is more than a write-ahead log before SQLite begins to shorten it, which
+// would otherwise take all of it at once.
 const (
-	leastBallast = 1 << 20
+	leastBallast = 8 << 20
 	mostBallast  = 16 << 20
 )
 
