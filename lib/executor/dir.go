@@ -9,6 +9,8 @@ import (
 	"sync"
 )
 
+const dirPrefix = "attempt-" // of the names of private directories
+
 // dirs holds the private directories of attempts. To make one costs more than to start a program, so those that were
 // left empty, which are most, are used again.
 type dirs struct {
@@ -43,14 +45,14 @@ func (d *dirs) pop() (dir string, ok bool) {
 }
 
 func (d *dirs) make() (string, error) {
-	dir, err := os.MkdirTemp(d.base, "attempt-*")
+	dir, err := os.MkdirTemp(d.base, dirPrefix+"*")
 	if !os.IsNotExist(err) {
 		return dir, err
 	}
 	if err := os.MkdirAll(d.base, 0o700); err != nil { // somebody cleaned up too well
 		return "", err
 	}
-	return os.MkdirTemp(d.base, "attempt-*")
+	return os.MkdirTemp(d.base, dirPrefix+"*")
 }
 
 // give takes a directory back, and removes it if anything is in it.

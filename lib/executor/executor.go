@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ type Options struct {
 	KillGrace       time.Duration             // between asking a process to end and ending it; 0: 10 s
 	AllowPrivateNet bool                      // http_request may reach private addresses
 	SystemInfo      func(context.Context) any // what system_info answers, as JSON; nil: no such type here
+	Log             *slog.Logger              // for what is no attempt's; nil: nobody wants to know
 }
 
 // Executor runs attempts. Its methods may be called at the same time.
@@ -34,6 +36,8 @@ type Executor struct {
 	inherit []string // what attempts inherit of this process's environment
 	path    string   // PATH among it
 	http    *http.Client
+	slots   slots
+	fences  fences
 }
 
 // Attempt is what to run.
@@ -41,6 +45,11 @@ type Attempt struct {
 	Lease  task.Lease
 	Spec   task.Spec
 	Device string // this one's name
+
+	Fence      time.Duration // the attempt must be over in this time from now on, see Executor.Fence; 0: no matter when
+	FenceGrace time.Duration // for it to end by itself then
+
+	fence *fence
 }
 
 // Sink receives what an attempt prints, each stream in its order. Calls never overlap; data is only valid during
@@ -59,10 +68,14 @@ func New(o Options) (*Executor, error) {
 		o.KillGrace = 10 * time.Second
 	}
 	x := &Executor{options: o, http: newHTTPClient(o.AllowPrivateNet)}
+	if o.Log == nil {
+		x.options.Log = slog.New(slog.DiscardHandler)
+	}
 	if err := x.prepare(); err != nil {
 		return nil, fmt.Errorf("executor: %w", err)
 	}
 	x.inherit, x.path = inherited()
+	x.slots.prepare(x.inherit)
 	return x, nil
 }
 
@@ -85,8 +98,13 @@ func (x *Executor) prepare() (err error) {
 }
 
 // Clean removes everything below Options.Dir: the empty directories that wait for the next attempt, and what an
-// executor that was killed has left. It is to be called when no attempt runs, before the first and after the last.
-func (x *Executor) Clean() error { return x.dirs.clean() }
+// executor that was killed has left. On Linux it ends the processes that are still at work there, too. It is to be
+// called when no attempt runs, before the first and after the last.
+func (x *Executor) Clean() error {
+	x.slots.close()
+	x.endStrays()
+	return x.dirs.clean()
+}
 
 // Run runs an attempt to its end and says how it ended; a program that failed and one that could not be run are both
 // results, and only the second kind may lack an exit code. When ctx is cancelled the attempt is killed.
@@ -94,6 +112,8 @@ func (x *Executor) Run(ctx context.Context, a Attempt, sink Sink) task.Result {
 	start := time.Now()
 	ctx, stop := withTimeout(ctx, a.Spec.Timeout)
 	defer stop()
+	ctx = x.openFence(ctx, &a)
+	defer x.closeFence(&a)
 	out := &output{sink: sink, limit: x.options.OutputLimit}
 	r := x.run(ctx, a, out)
 	out.finish(&r)

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -380,30 +379,6 @@ func benchmark(b *testing.B, taskType string, payload any) {
 			b.Fatal(r.Reason)
 		}
 	}
-}
-
-// BenchmarkRunTrueTwo runs two at a time, as a device with two slots does.
-func BenchmarkRunTrueTwo(b *testing.B) {
-	x := newBench(b, Options{})
-	a := attempt(b, "command", task.Command{Argv: []string{"true"}})
-	each := make(chan int)
-	var both sync.WaitGroup
-	b.ResetTimer()
-	for range 2 {
-		both.Go(func() {
-			for range each {
-				if r := x.Run(context.Background(), a, func(task.Stream, []byte) {}); r.Status != task.AttemptCompleted {
-					b.Error(r.Reason)
-				}
-			}
-		})
-	}
-	for i := range b.N {
-		each <- i
-	}
-	close(each)
-	both.Wait()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tasks/s")
 }
 
 // BenchmarkOSExec is what os/exec takes for the same, to compare with.

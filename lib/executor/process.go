@@ -28,6 +28,18 @@ type launch struct {
 	env   []string
 	dir   string
 	files [3]*os.File // standard input, output and error
+
+	grace      time.Duration // to end by itself, where it is to
+	until      time.Duration // when that is at the latest, by sinceBoot; 0: never
+	untilGrace time.Duration
+}
+
+// running is a program that was started, with all that it has started.
+type running interface {
+	gone() <-chan exit                // brings how it ended, once
+	end(grace time.Duration)          // asks it to end, and makes it after the grace
+	fence(until, grace time.Duration) // does the same at a time by sinceBoot, unless that is the executor's part
+	abandon()                         // gives up waiting for it to be gone
 }
 
 // exit is how a process ended.
@@ -37,6 +49,11 @@ type exit struct {
 	cpu    time.Duration
 	memory int64 // bytes at the peak; 0: not known
 	lost   error // why it is not known how
+
+	unstarted error // why it never ran
+	fenced    bool  // its right to run had run out
+	orphaned  bool  // who ran it was killed
+	left      int   // how many of its processes cannot be killed
 }
 
 // process runs a program in a private directory.
@@ -46,9 +63,9 @@ func (x *Executor) process(ctx context.Context, a Attempt, p program, out *outpu
 	if err != nil {
 		return notRun("private directory: %v", err)
 	}
-	l := launch{path: p.path, argv: p.argv, env: x.environment(a, dir, p.env), dir: dir}
+	l := launch{path: p.path, argv: p.argv, env: x.environment(a, dir, p.env), dir: dir, grace: x.options.KillGrace}
 	l.throughShell()
-	r := x.runIn(ctx, l, p.stdin, out)
+	r := x.runIn(ctx, l, p.stdin, a.fence, out)
 	r.Wall = time.Since(start).Seconds()
 	if err := x.dirs.give(dir); err != nil {
 		note(&r, "its private directory is left behind: %v", err)
@@ -56,54 +73,48 @@ func (x *Executor) process(ctx context.Context, a Attempt, p program, out *outpu
 	return r
 }
 
-func (x *Executor) runIn(ctx context.Context, l launch, stdin string, out *output) task.Result {
+func (x *Executor) runIn(ctx context.Context, l launch, stdin string, f *fence, out *output) task.Result {
 	pipes, err := openPipes(&l, x.null, stdin != "")
 	if err != nil {
 		return notRun("pipes: %v", err)
 	}
-	proc, err := start(l)
+	l.until, l.untilGrace = f.now()
+	proc, err := x.start(l)
 	pipes.closeTheirs()
 	if err != nil {
 		pipes.closeOurs()
 		return cannotStart(l.argv[0], err)
 	}
+	f.tell(proc, l.until)
 	pipes.serve(stdin, out)
-	r := x.await(ctx, proc)
+	r := x.await(ctx, l.argv[0], proc)
 	pipes.end()
 	return r
 }
 
-// await waits for a process and its group to end, and sees to it that they do when ctx does.
-func (x *Executor) await(ctx context.Context, p *process) task.Result {
-	gone := make(chan exit, 1)
-	go func() { gone <- p.wait() }() // ends with the process; see killLimit
+// await waits for a process and all of its kind to end, and sees to it that they do when ctx does.
+func (x *Executor) await(ctx context.Context, name string, p running) task.Result {
 	select {
-	case e := <-gone:
-		return e.result()
+	case e := <-p.gone():
+		return e.result(name)
 	case <-ctx.Done():
 	}
 	select {
-	case e := <-gone: // by itself, at the same moment
-		return e.result()
+	case e := <-p.gone(): // by itself, at the same moment
+		return e.result(name)
 	default:
 	}
 	r := interrupted(ctx)
-	e, ok := x.end(p, gone)
+	grace := x.graceOf(ctx)
+	p.end(grace)
+	e, ok := within(grace+killLimit, p.gone())
 	r.Metrics = e.metrics()
+	e.note(&r)
 	if !ok {
+		p.abandon()
 		note(&r, "it was killed but is not gone after %s", span(killLimit))
 	}
 	return r
-}
-
-// end asks a process and its group to end, and then makes them.
-func (x *Executor) end(p *process, gone <-chan exit) (e exit, ok bool) {
-	p.terminate()
-	if e, ok = within(x.options.KillGrace, gone); ok {
-		return e, true
-	}
-	p.kill()
-	return within(killLimit, gone)
 }
 
 func within(d time.Duration, gone <-chan exit) (e exit, ok bool) {
@@ -117,9 +128,24 @@ func within(d time.Duration, gone <-chan exit) (e exit, ok bool) {
 	}
 }
 
-func (e exit) result() task.Result {
-	if e.lost != nil {
+func (e exit) result(name string) task.Result {
+	switch {
+	case e.unstarted != nil:
+		return cannotStart(name, e.unstarted)
+	case e.orphaned:
+		return lost(reasonKilled)
+	case e.lost != nil:
 		return notRun("how it ended is not known: %v", e.lost)
+	}
+	r := e.verdict()
+	r.Metrics = e.metrics()
+	e.note(&r)
+	return r
+}
+
+func (e exit) verdict() task.Result {
+	if e.fenced {
+		return lost(reasonFenced)
 	}
 	reason := ""
 	switch {
@@ -128,18 +154,28 @@ func (e exit) result() task.Result {
 	case e.code != 0:
 		reason = fmt.Sprintf("exit status %d", e.code)
 	}
-	r := ended(e.code, reason)
-	r.Metrics = e.metrics()
-	return r
+	return ended(e.code, reason)
+}
+
+// note says in a result what is left of the attempt.
+func (e exit) note(r *task.Result) {
+	if e.left > 0 {
+		note(r, "%d of its processes cannot be killed", e.left)
+	}
 }
 
 func (e exit) metrics() task.Metrics {
 	return task.Metrics{CPUTime: e.cpu.Seconds(), MemoryPeak: e.memory}
 }
 
+// errNoSlot says that what starts programs could not be started itself.
+var errNoSlot = errors.New("no slot helper")
+
 // cannotStart is the result of a program that the system did not start.
 func cannotStart(name string, err error) task.Result {
 	switch {
+	case errors.Is(err, errNoSlot):
+		return lost(err.Error())
 	case errors.Is(err, fs.ErrNotExist):
 		return ended(exitNotFound, name+": not found")
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, errNotExecutable):

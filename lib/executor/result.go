@@ -49,12 +49,20 @@ func notRun(format string, args ...any) task.Result {
 	return task.Result{Status: task.AttemptFailed, Reason: fmt.Sprintf(format, args...)}
 }
 
+// lost is the result of what ended by no fault and no wish of anybody's.
+func lost(reason string) task.Result {
+	return task.Result{Status: task.AttemptLost, Reason: reason}
+}
+
 // interrupted is the result of what ended because ctx did.
 func interrupted(ctx context.Context) task.Result {
 	cause := context.Cause(ctx)
 	if _, ok := errors.AsType[timeoutError](cause); ok {
 		code := exitTimeout
 		return task.Result{Status: task.AttemptTimedOut, ExitCode: &code, Reason: cause.Error()}
+	}
+	if _, ok := errors.AsType[fenceError](cause); ok {
+		return lost(reasonFenced)
 	}
 	reason := "cancelled"
 	if cause != context.Canceled {

@@ -40,9 +40,10 @@ func isNotProgram(err error) bool {
 		errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP)
 }
 
-// process is a started program, the leader of its own process group.
+// process is a program that this process has started itself, the leader of its own process group.
 type process struct {
 	pid    int
+	done   chan exit
 	mu     sync.Mutex
 	reaped bool // the number may belong to somebody else
 }
@@ -60,7 +61,9 @@ func start(l launch) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &process{pid: pid}, nil
+	p := &process{pid: pid, done: make(chan exit, 1)}
+	go func() { p.done <- p.wait() }() // ends with the process; see killLimit
+	return p, nil
 }
 
 // wait waits for the leader to end, kills what is left of its group, and says how the leader ended.
@@ -79,7 +82,9 @@ func (p *process) wait() exit {
 	if err != nil {
 		return exit{lost: err}
 	}
-	return exitOf(status, &usage)
+	e := exitOf(status)
+	e.cpu, e.memory = time.Duration(usage.Utime.Nano()+usage.Stime.Nano()), peak(&usage)
+	return e
 }
 
 func reap(pid int) (status syscall.WaitStatus, usage syscall.Rusage, err error) {
@@ -103,12 +108,8 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-func exitOf(status syscall.WaitStatus, usage *syscall.Rusage) exit {
-	e := exit{
-		code:   status.ExitStatus(),
-		cpu:    time.Duration(usage.Utime.Nano() + usage.Stime.Nano()),
-		memory: peak(usage),
-	}
+func exitOf(status syscall.WaitStatus) exit {
+	e := exit{code: status.ExitStatus()}
 	if status.Signaled() {
 		s := status.Signal()
 		e.code = exitSignal + int(s)

@@ -39,10 +39,13 @@ const errorBadExeFormat = syscall.Errno(193)
 func isNotProgram(err error) bool { return errors.Is(err, errorBadExeFormat) }
 
 // process is a started program. Its children are their own.
-type process struct{ p *os.Process }
+type process struct {
+	p    *os.Process
+	done chan exit
+}
 
 func start(l launch) (*process, error) {
-	p, err := os.StartProcess(l.path, l.argv, &os.ProcAttr{
+	started, err := os.StartProcess(l.path, l.argv, &os.ProcAttr{
 		Dir:   l.dir,
 		Env:   l.env,
 		Files: l.files[:],
@@ -51,7 +54,9 @@ func start(l launch) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &process{p}, nil
+	p := &process{p: started, done: make(chan exit, 1)}
+	go func() { p.done <- p.wait() }() // ends with the process; see killLimit
+	return p, nil
 }
 
 func (p *process) wait() exit {

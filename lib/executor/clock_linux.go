@@ -1,0 +1,16 @@
+package executor
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sinceBoot is a clock that nobody sets, that goes on while the device is suspended, and that is the same in every process.
+func sinceBoot() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) != nil {
+		unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
+	}
+	return time.Duration(t.Nano())
+}

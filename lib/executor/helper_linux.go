@@ -1,0 +1,396 @@
+package executor
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// helper is a process that runs the attempts of one slot, one after another, for the process that started it, its host. All that an attempt
+// starts stays below it, however it hides (PR_SET_CHILD_SUBREAPER), so that an attempt is over when the helper has no child left. It ends when
+// its host does, or has no more use for it; never before what it runs.
+//
+// One goroutine listens to the host and starts programs, another waits for them. The timer's comes in where an attempt is to end at a time.
+type helper struct {
+	buf     []byte // what was read from the host
+	launch  launch
+	started chan int // the leader's number
+
+	mu      sync.Mutex
+	attempt uint32
+	busy    bool          // the attempt is not over
+	leader  int           // its process, not yet waited for; 0: none
+	alone   bool          // the host is gone
+	ending  bool          // the attempt was asked to end
+	kill    time.Duration // when it is made to, by sinceBoot
+	until   time.Duration // when it is asked to, by sinceBoot; 0: never
+	grace   time.Duration // between the two
+	fenced  bool          // it was asked to because of that time
+	timer   *time.Timer
+}
+
+const (
+	slotName   = "rc-workerd: slot" // argv[0] of a helper
+	slotComm   = "rc-workerd-slot"  // what ps calls it
+	slotSocket = 3
+)
+
+// runHelper is all that a helper does.
+func runHelper() {
+	runtime.LockOSThread() // programs are told when the thread that started them ends: it never does
+	debug.SetGCPercent(25) // of the 4 MiB that Go begins with
+	h := &helper{started: make(chan int, 1)}
+	if err := h.prepare(); err != nil {
+		fmt.Fprintln(os.Stderr, slotName+": only rc-workerd starts this:", err)
+		os.Exit(64)
+	}
+	go h.wait()
+	h.listen()
+}
+
+// prepare gives the programs to come a clean start.
+func (h *helper) prepare() error {
+	if _, err := syscall.GetsockoptInt(slotSocket, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil {
+		return os.NewSyscallError("getsockopt", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl", err)
+	}
+	if name, err := syscall.BytePtrFromString(slotComm); err == nil {
+		unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
+	}
+	closeOnExec()
+	// Caught, since what is ignored stays so in the programs. When to end is the host's decision, and goes through the socket.
+	signal.Notify(make(chan os.Signal), syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGPIPE, syscall.SIGALRM,
+		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
+	return os.NewSyscallError("sigmask", unix.PthreadSigmask(unix.SIG_SETMASK, new(unix.Sigset_t), nil))
+}
+
+// closeOnExec keeps programs from inheriting anything that this process has inherited.
+func closeOnExec() {
+	syscall.CloseOnExec(slotSocket)
+	fds, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range fds {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > slotSocket {
+			syscall.CloseOnExec(fd)
+		}
+	}
+}
+
+// listen does what the host says, until it says no more.
+func (h *helper) listen() {
+	h.buf = make([]byte, 0, 16<<10)
+	for {
+		m, files, err := h.read()
+		if err != nil {
+			h.abandoned()
+			select {} // wait ends this process
+		}
+		kind, r := messageKind(m[4]), reader(m[5:])
+		switch attempt := r.number(); kind {
+		case sayLaunch:
+			r.launch(&h.launch)
+			h.start(attempt, files)
+		case sayEnd:
+			h.end(attempt, r.span())
+		case sayFence:
+			h.fence(attempt, r.span(), r.span())
+		}
+	}
+}
+
+// read reads a message. What came after it stays in the buffer.
+func (h *helper) read() (message string, files []int, err error) {
+	for {
+		if len(h.buf) >= headSize {
+			if n := 4 + int(binary.LittleEndian.Uint32(h.buf)); len(h.buf) >= n {
+				message = string(h.buf[:n])
+				h.buf = append(h.buf[:0], h.buf[n:]...)
+				if len(h.buf) == 0 && cap(h.buf) > 64<<10 {
+					h.buf = make([]byte, 0, 16<<10)
+				}
+				return message, files, nil
+			} else if n > cap(h.buf) {
+				h.buf = append(make([]byte, 0, n), h.buf...)
+			}
+		}
+		more, err := h.receive()
+		if err != nil {
+			return "", nil, err
+		}
+		files = append(files, more...)
+	}
+}
+
+var rights = make([]byte, syscall.CmsgSpace(3*4))
+
+func (h *helper) receive() (files []int, err error) {
+	n, oobn := 0, 0
+	for {
+		n, oobn, _, _, err = syscall.Recvmsg(slotSocket, h.buf[len(h.buf):cap(h.buf)], rights, syscall.MSG_CMSG_CLOEXEC)
+		if err != syscall.EINTR {
+			break
+		}
+	}
+	if err == nil && n == 0 {
+		err = io.EOF
+	}
+	if err != nil {
+		return nil, err
+	}
+	h.buf = h.buf[:len(h.buf)+n]
+	messages, err := syscall.ParseSocketControlMessage(rights[:oobn])
+	if err != nil || len(messages) == 0 {
+		return nil, err
+	}
+	return syscall.ParseUnixRights(&messages[0])
+}
+
+// start starts a program.
+func (h *helper) start(attempt uint32, files []int) {
+	attr := &syscall.ProcAttr{
+		Dir:   h.launch.dir,
+		Env:   h.launch.env,
+		Files: []uintptr{uintptr(files[0]), uintptr(files[1]), uintptr(files[2])},
+		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+	}
+	h.mu.Lock()
+	pid, err := syscall.ForkExec(h.launch.path, h.launch.argv, attr)
+	for _, fd := range files {
+		syscall.Close(fd)
+	}
+	if err != nil {
+		h.mu.Unlock()
+		var errno syscall.Errno
+		if !errors.As(err, &errno) {
+			errno = syscall.EINVAL
+		}
+		h.answer(&verdict{attempt: attempt, errno: uint32(errno)})
+		return
+	}
+	h.attempt, h.busy, h.leader, h.ending, h.fenced, h.kill = attempt, true, pid, false, false, 0
+	h.until, h.grace = h.launch.until, h.launch.untilGrace
+	h.watch()
+	h.mu.Unlock()
+	h.started <- pid
+}
+
+// end asks the attempt to end, and sets when it is made to.
+func (h *helper) end(attempt uint32, grace time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if attempt == h.attempt && h.leader != 0 && !h.ending {
+		h.ask(grace)
+		h.watch()
+	}
+}
+
+func (h *helper) fence(attempt uint32, until, grace time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if attempt == h.attempt && h.leader != 0 {
+		h.until, h.grace = until, grace
+		h.watch()
+	}
+}
+
+// ask asks every process of the attempt to end.
+func (h *helper) ask(grace time.Duration) {
+	h.ending, h.kill = true, sinceBoot()+grace
+	syscall.Kill(-h.leader, syscall.SIGTERM)
+	for _, e := range descendants(os.Getpid()) {
+		if e.group != h.leader {
+			syscall.Kill(e.pid, syscall.SIGTERM)
+		}
+	}
+}
+
+// watch does what is due, and sees to it that it is called again in time if something will be.
+func (h *helper) watch() {
+	if h.leader == 0 || h.until == 0 && !h.ending {
+		return
+	}
+	now := sinceBoot()
+	if h.until != 0 && now >= h.until {
+		if !h.ending {
+			h.fenced = true
+			h.ask(h.grace)
+		}
+		h.kill = min(h.kill, h.until+h.grace)
+	}
+	due := h.until
+	if h.ending {
+		if due = h.kill; now >= h.kill {
+			h.killTree()
+			due = now + time.Second // should one have hidden from it
+		}
+		if h.until > now {
+			due = min(due, h.until)
+		}
+	}
+	h.wake(due - now)
+}
+
+func (h *helper) wake(left time.Duration) {
+	if h.timer == nil {
+		h.timer = time.AfterFunc(glance(left), func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.watch()
+		})
+		return
+	}
+	h.timer.Reset(glance(left))
+}
+
+// killTree kills the leader, its group, and all others below this process.
+func (h *helper) killTree() {
+	if h.leader != 0 {
+		syscall.Kill(-h.leader, syscall.SIGKILL)
+		syscall.Kill(h.leader, syscall.SIGKILL) // should it have joined another group
+	}
+	killAll(h.tree)
+}
+
+func (h *helper) tree() []entry { return descendants(os.Getpid()) }
+
+// abandoned ends everything: the host is gone.
+func (h *helper) abandoned() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.busy {
+		os.Exit(0)
+	}
+	h.alone = true
+	h.killTree()
+}
+
+// wait waits for leaders to end, and says how they did when nothing is left of what they started.
+func (h *helper) wait() {
+	for pid := range h.started {
+		v := h.waitFor(pid)
+		v.left = uint32(h.sweep(killLimit))
+		if h.over(&v) {
+			h.answer(&v)
+			continue
+		}
+		h.answer(&v) // the host, if it is there, does not use this helper again
+		for h.sweep(killLimit) > 0 {
+		}
+		os.Exit(0)
+	}
+}
+
+// over ends the attempt, unless something is left of it, and says whether there may be another.
+func (h *helper) over(v *verdict) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	v.attempt, v.fenced = h.attempt, h.fenced
+	if v.left > 0 || h.alone {
+		return false
+	}
+	h.busy = false
+	return true
+}
+
+// waitFor waits for a leader to end, and for every orphan that ends before it.
+func (h *helper) waitFor(leader int) verdict {
+	for {
+		dead, err := awaitAny()
+		h.mu.Lock()
+		if dead == leader || err != nil {
+			syscall.Kill(-leader, syscall.SIGKILL) // while the dead leader still holds the group's number
+		}
+		pid := dead
+		if err != nil {
+			pid = leader
+		}
+		status, usage, err := reap(pid)
+		if pid == leader {
+			h.leader = 0
+			h.mu.Unlock()
+			return verdictOf(status, &usage, err)
+		}
+		h.mu.Unlock()
+	}
+}
+
+func verdictOf(status syscall.WaitStatus, usage *syscall.Rusage, err error) verdict {
+	if err != nil {
+		return verdict{status: noStatus}
+	}
+	return verdict{status: uint32(status), cpu: time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), memory: peak(usage)}
+}
+
+// noStatus is no status that a process can have: it says that how it ended is not known.
+const noStatus = 0xffffffff
+
+// awaitAny waits until some child has ended, and leaves its entry in the table of processes.
+func awaitAny() (pid int, err error) {
+	var info struct { // as the kernel has siginfo for a child
+		_   [3]int32
+		_   [0]uintptr
+		pid int32
+		_   [128]byte
+	}
+	for {
+		err = unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			return int(info.pid), err
+		}
+	}
+}
+
+// sweep kills and waits for all that is left below this process, and returns how many it cannot. Mostly nothing is, and one question says so.
+func (h *helper) sweep(limit time.Duration) (left int) {
+	begin := sinceBoot()
+	for round := 0; reapAll(); round++ {
+		switch {
+		case round < 3: // what was in the leader's group is about to be gone
+			time.Sleep(100 * time.Microsecond << round)
+			continue
+		case sinceBoot()-begin > limit:
+			return max(len(h.tree()), 1)
+		}
+		killAll(h.tree)
+		time.Sleep(min(time.Millisecond<<min(round-3, 8), 100*time.Millisecond))
+	}
+	return 0
+}
+
+// reapAll waits for those children that have ended, and says whether there are others.
+func reapAll() (more bool) {
+	for {
+		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
+		if err == nil && pid == 0 {
+			return true
+		}
+		if err == syscall.ECHILD {
+			return false
+		}
+	}
+}
+
+// answer tells the host. If it is gone, listen notices.
+func (h *helper) answer(v *verdict) {
+	var b [verdictSize]byte
+	v.put(&b)
+	for {
+		_, err := syscall.SendmsgN(slotSocket, b[:], nil, nil, syscall.MSG_NOSIGNAL)
+		if err != syscall.EINTR {
+			return
+		}
+	}
+}

@@ -1,0 +1,351 @@
+package executor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// helpers says whether this program can be a slot helper.
+var helpers atomic.Bool
+
+// Main is to be the first call of a program that runs attempts: it lets executors start that program again as a slot helper, which runs the
+// attempts of one slot and answers for all that they start. There it does not return. Without it, attempts are children of the program itself,
+// and what leaves their process group outlives them.
+func Main() {
+	if len(os.Args) > 0 && os.Args[0] == slotName {
+		runHelper()
+	}
+	helpers.Store(true)
+}
+
+const slotIdle = 10 * time.Second // for a helper to be kept without anything to do
+
+// slots are an executor's helpers: one for every attempt that runs, and for a while those that were needed.
+type slots struct {
+	off  bool
+	keep time.Duration
+	env  []string
+
+	mu   sync.Mutex
+	idle []*slot
+}
+
+// slot is a helper.
+type slot struct {
+	pool *slots
+	pid  int
+	sock *os.File
+	raw  syscall.RawConn
+	end  *time.Timer // when it was idle for long enough
+
+	mu      sync.Mutex // writing
+	buf     []byte
+	attempt uint32
+	current *slotted // nil: idle
+}
+
+// slotted is an attempt in a helper.
+type slotted struct {
+	slot    *slot
+	attempt uint32
+	dir     string
+	done    chan exit
+}
+
+func (p *slots) prepare(inherit []string) {
+	p.off, p.keep = !helpers.Load(), slotIdle
+	p.env = append(slices.Clone(inherit), "GOMAXPROCS=2", "GOTRACEBACK=single")
+	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
+		p.env = append(p.env, "GOCOVERDIR="+dir)
+	}
+}
+
+// start starts a program, in a helper where there can be one.
+func (x *Executor) start(l launch) (running, error) {
+	if x.slots.off {
+		return started(start(l))
+	}
+	for try := 1; ; try++ {
+		s, err := x.slots.take()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errNoSlot, err)
+		}
+		r, err := s.launch(&l)
+		if err == nil {
+			return r, nil
+		}
+		s.sock.Close() // it died while it was idle
+		if try == 3 {
+			return nil, fmt.Errorf("%w: %w", errNoSlot, err)
+		}
+	}
+}
+
+// take answers a helper that nobody else has: the one that was used last, so that those which are not needed grow old.
+func (p *slots) take() (*slot, error) {
+	p.mu.Lock()
+	if n := len(p.idle); n > 0 {
+		s := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		p.mu.Unlock()
+		s.end.Stop()
+		return s, nil
+	}
+	p.mu.Unlock()
+	return p.open()
+}
+
+func (p *slots) give(s *slot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle = append(p.idle, s)
+	s.end.Reset(p.keep)
+}
+
+// drop ends a helper if it is idle.
+func (p *slots) drop(s *slot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := slices.Index(p.idle, s); i >= 0 {
+		p.idle = slices.Delete(p.idle, i, i+1)
+		s.sock.Close()
+	}
+}
+
+// close ends the helpers that are idle.
+func (p *slots) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.idle {
+		s.end.Stop()
+		s.sock.Close()
+	}
+	p.idle = nil
+}
+
+// open starts a helper. It is this program once more; its file may have been replaced since, and need not be found again.
+func (p *slots) open() (*slot, error) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	defer syscall.Close(fds[1])
+	if err := syscall.SetNonblock(fds[0], true); err != nil {
+		syscall.Close(fds[0])
+		return nil, os.NewSyscallError("setnonblock", err)
+	}
+	s := &slot{pool: p, sock: os.NewFile(uintptr(fds[0]), "slot")}
+	if s.raw, err = s.sock.SyscallConn(); err == nil {
+		s.pid, err = startHelper(fds[1], p.env)
+	}
+	if err != nil {
+		s.sock.Close()
+		return nil, err
+	}
+	s.end = time.AfterFunc(time.Hour, func() { p.drop(s) })
+	s.end.Stop()
+	go s.serve()
+	return s, nil
+}
+
+// startHelper starts a helper outside of the terminal's session, whose signals are this process's alone.
+func startHelper(socket int, env []string) (pid int, err error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	return syscall.ForkExec("/proc/self/exe", []string{slotName}, &syscall.ProcAttr{
+		Dir:   "/",
+		Env:   env,
+		Files: []uintptr{null.Fd(), null.Fd(), 2, uintptr(socket)},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+}
+
+// launch hands a program to an idle helper.
+func (s *slot) launch(l *launch) (*slotted, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.attempt++
+	r := &slotted{slot: s, attempt: s.attempt, dir: l.dir, done: make(chan exit, 1)}
+	s.buf = launchMessage(s.buf, s.attempt, l)
+	s.current = r
+	err := s.send(s.buf, syscall.UnixRights(int(l.files[0].Fd()), int(l.files[1].Fd()), int(l.files[2].Fd())))
+	if err != nil {
+		s.current = nil
+	}
+	if cap(s.buf) > 64<<10 {
+		s.buf = nil
+	}
+	return r, err
+}
+
+// send sends a message, and descriptors with its first byte.
+func (s *slot) send(message, rights []byte) (err error) {
+	n := 0
+	waiting := s.raw.Write(func(fd uintptr) bool {
+		n, err = syscall.SendmsgN(int(fd), message, rights, nil, syscall.MSG_NOSIGNAL)
+		return err != syscall.EAGAIN && err != syscall.EINTR
+	})
+	if err = errors.Join(waiting, err); err != nil || n == len(message) {
+		return err
+	}
+	_, err = s.sock.Write(message[n:])
+	return err
+}
+
+// serve hears what the helper says, and waits for its end.
+func (s *slot) serve() {
+	var b [verdictSize]byte
+	for {
+		if _, err := io.ReadFull(s.sock, b[:]); err != nil {
+			break
+		}
+		var v verdict
+		v.get(&b)
+		s.finish(v)
+	}
+	s.pool.drop(s)
+	s.sock.Close()
+	awaitEnd(s.pid)
+	if r := s.finished(); r != nil { // it was killed
+		endProcesses(func(e entry) bool { return e.session == s.pid || livesIn(e.pid, r.owns) })
+		r.done <- exit{orphaned: true}
+	}
+	reap(s.pid)
+}
+
+// owns says whether a directory is the attempt's, or in it.
+func (r *slotted) owns(dir string) bool { return dir == r.dir || strings.HasPrefix(dir, r.dir+"/") }
+
+func (s *slot) finish(v verdict) {
+	r := s.finished()
+	if r == nil || r.attempt != v.attempt {
+		return // it was abandoned
+	}
+	if v.left == 0 {
+		s.pool.give(s)
+	} else {
+		s.sock.Close() // it ends when it can
+	}
+	r.done <- v.exit()
+}
+
+func (s *slot) finished() (r *slotted) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, s.current = s.current, nil
+	return r
+}
+
+func (v *verdict) exit() exit {
+	switch {
+	case v.errno != 0:
+		return exit{unstarted: syscall.Errno(v.errno)}
+	case v.status == noStatus:
+		return exit{lost: errors.New("the system does not say"), left: int(v.left)}
+	}
+	e := exitOf(syscall.WaitStatus(v.status))
+	e.cpu, e.memory, e.fenced, e.left = v.cpu, v.memory, v.fenced, int(v.left)
+	return e
+}
+
+func (r *slotted) gone() <-chan exit { return r.done }
+
+// end wakes the helper, should the attempt have stopped it.
+func (r *slotted) end(grace time.Duration) {
+	r.say(func(buf []byte) []byte { return endMessage(buf, r.attempt, grace) })
+	r.slot.signal(r, syscall.SIGCONT)
+}
+
+func (r *slotted) fence(until, grace time.Duration) {
+	r.say(func(buf []byte) []byte { return fenceMessage(buf, r.attempt, until, grace) })
+}
+
+// abandon kills a helper that does not do its part. What it ran is killed then as after any other death of it.
+func (r *slotted) abandon() { r.slot.signal(r, syscall.SIGKILL) }
+
+func (r *slotted) say(message func(buf []byte) []byte) {
+	s := r.slot
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == r {
+		s.buf = message(s.buf)
+		s.send(s.buf, nil) // if the helper is dead, serve notices
+	}
+}
+
+// signal sends a signal to the helper while it has the attempt: it is not waited for before it has not.
+func (s *slot) signal(r *slotted, sig syscall.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == r {
+		syscall.Kill(s.pid, sig)
+	}
+}
+
+const strayLimit = 5 * time.Second // for killed processes, which are not this one's children, to be gone
+
+// endProcesses kills those for whom is says so, and all that they have started, but never this process nor whom it descends from.
+func endProcesses(is func(entry) bool) (killed, left int) {
+	seen := map[int]bool{}
+	find := func() []entry {
+		all := processes()
+		own := ancestors(all)
+		return slices.DeleteFunc(below(all, func(e entry) bool { return !own[e.pid] && is(e) }, true), func(e entry) bool { return own[e.pid] })
+	}
+	pause := time.Millisecond
+	for begin := sinceBoot(); ; time.Sleep(pause) {
+		found := find()
+		if len(found) == 0 || sinceBoot()-begin > strayLimit {
+			return len(seen), len(found)
+		}
+		for _, e := range found {
+			seen[e.pid] = true
+		}
+		killAll(find)
+		pause = min(2*pause, 100*time.Millisecond)
+	}
+}
+
+// ancestors are this process and those that it descends from.
+func ancestors(all []entry) map[int]bool {
+	own := map[int]bool{}
+	parents := map[int]int{}
+	for _, e := range all {
+		parents[e.pid] = e.parent
+	}
+	for pid := os.Getpid(); pid > 0 && !own[pid]; pid = parents[pid] {
+		own[pid] = true
+	}
+	return own
+}
+
+// endStrays kills what is still at work in private directories: it outlived an executor that was killed.
+func (x *Executor) endStrays() {
+	base := x.options.Dir
+	real, err := filepath.EvalSymlinks(base)
+	if err != nil {
+		real = base
+	}
+	killed, left := endProcesses(func(e entry) bool {
+		return livesIn(e.pid, func(dir string) bool {
+			return strings.HasPrefix(dir, real+"/"+dirPrefix) || strings.HasPrefix(dir, base+"/"+dirPrefix)
+		})
+	})
+	if left > 0 {
+		x.options.Log.Error("processes of earlier attempts cannot be killed", "killed", killed-left, "left", left)
+	} else if killed > 0 {
+		x.options.Log.Warn("killed processes that earlier attempts had left", "processes", killed)
+	}
+}

@@ -1,0 +1,17 @@
+//go:build !linux
+
+package executor
+
+// Main is to be the first call of a program that runs attempts. On Linux it makes slot helpers possible; there are none on other systems.
+func Main() {}
+
+// slots start programs directly: only Linux can tell a process's descendants when they have left its group.
+type slots struct{}
+
+func (*slots) prepare([]string) {}
+func (*slots) close()           {}
+
+func (x *Executor) start(l launch) (running, error) { return started(start(l)) }
+
+// endStrays does nothing: it cannot be told who works where.
+func (x *Executor) endStrays() {}
