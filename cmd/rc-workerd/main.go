@@ -10,12 +10,16 @@ import (
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
+	"github.com/retire-cluster/retire-cluster/lib/executor"
 	"github.com/retire-cluster/retire-cluster/lib/reload"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 	"github.com/retire-cluster/retire-cluster/lib/worker"
 )
 
-func main() { cli.Main("rc-workerd", "Let this device work for a cluster.", new(workerd)) }
+func main() {
+	executor.Main() // does not return in a slot helper, which is this program too
+	cli.Main("rc-workerd", "Let this device work for a cluster.", new(workerd))
+}
 
 // workerd is the flags, the environment and the configuration file of rc-workerd.
 type workerd struct {

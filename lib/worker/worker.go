@@ -85,7 +85,7 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 	p.Slots, p.Version = o.Slots, o.Software
 	w.monitor = profile.NewMonitor(facts)
 	w.exec, err = executor.New(executor.Options{Dir: w.home.path(dirAttempts), TasksDir: w.TypesDir(), OutputLimit: o.OutputLimit, KillGrace: o.KillGrace,
-		AllowPrivateNet: o.AllowPrivateNet, SystemInfo: w.systemInfo})
+		AllowPrivateNet: o.AllowPrivateNet, SystemInfo: w.systemInfo, Log: o.Log})
 	if err != nil {
 		return nil, err
 	}
