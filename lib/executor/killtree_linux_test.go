@@ -1,0 +1,358 @@
+package executor
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/task"
+)
+
+func init() { others[wildName], others[hostName] = wild, host }
+
+// hostName is the program that hosts an executor and runs one attempt, so that it can be stopped and killed.
+const hostName = "host"
+
+func host(argv []string) {
+	var a Attempt
+	if err := json.Unmarshal([]byte(argv[2]), &a); err != nil {
+		panic(err)
+	}
+	x, err := New(Options{Dir: argv[1], KillGrace: 50 * time.Millisecond})
+	if err != nil {
+		panic(err)
+	}
+	r := x.Run(context.Background(), a, func(_ task.Stream, data []byte) {
+		if len(data) < 100 {
+			os.Stdout.Write(data)
+		}
+	})
+	status, _ := os.ReadFile("/proc/self/status")
+	_, peak, _ := strings.Cut(string(status), "VmHWM:")
+	fmt.Println(r.Status, strings.Fields(peak)[0], r.Reason)
+	os.Exit(0)
+}
+
+// hosted is an attempt in a host of its own.
+type hosted struct {
+	cmd *exec.Cmd
+	out *bufio.Reader
+}
+
+func newHosted(t *testing.T, dir string, a Attempt) *hosted {
+	t.Helper()
+	text, err := json.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = []string{hostName, dir, string(text)}
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	return &hosted{cmd, bufio.NewReader(out)}
+}
+
+// ready waits until the attempt has said so.
+func (h *hosted) ready(t *testing.T) {
+	t.Helper()
+	if line, err := h.out.ReadString('\n'); line != "ready\n" {
+		t.Fatalf("the host says %q, %v", line, err)
+	}
+}
+
+// result waits for the end of the attempt.
+func (h *hosted) result(t *testing.T) (status task.Outcome, peak int64, reason string) {
+	t.Helper()
+	line, err := h.out.ReadString('\n')
+	f := strings.SplitN(strings.TrimSpace(line), " ", 3)
+	if len(f) < 2 {
+		t.Fatalf("the host says %q, %v", line, err)
+	}
+	kib, _ := strconv.ParseInt(f[1], 10, 64)
+	return task.Outcome(f[0]), kib << 10, strings.Join(f[2:], "")
+}
+
+// runWild is the attempt of a misbehaving program, whose processes hold the witness.
+func (w *witness) runWild(pattern, stay string) Attempt {
+	w.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	link := filepath.Join(filepath.Dir(w.path), wildName)
+	if err := os.Symlink(self, link); err != nil && !os.IsExist(err) {
+		w.t.Fatal(err)
+	}
+	return w.script(fmt.Sprintf("exec '%s' %s %s", link, pattern, stay))
+}
+
+// holders are the processes that have the witness open, however they hide.
+func (w *witness) holders() (found []entry) {
+	for _, e := range processes() {
+		if e.pid == os.Getpid() {
+			continue
+		}
+		dir := "/proc/" + strconv.Itoa(e.pid) + "/fd/"
+		fds, _ := os.ReadDir(dir)
+		for _, fd := range fds {
+			if to, _ := os.Readlink(dir + fd.Name()); to == w.path {
+				found = append(found, e)
+				break
+			}
+		}
+	}
+	return found
+}
+
+// emptied waits until nobody holds the witness, and returns how many still do after a time.
+func (w *witness) emptied(limit time.Duration) (left int) {
+	for begin := time.Now(); ; time.Sleep(2 * time.Millisecond) {
+		if left = len(w.holders()); left == 0 || time.Since(begin) > limit {
+			return left
+		}
+	}
+}
+
+// ends are the ways in which an attempt comes to its end; each returns how many processes are left.
+var ends = map[string]func(t *testing.T, w *witness, pattern string) int{
+	"leader": func(t *testing.T, w *witness, pattern string) int {
+		b := newBench(t, Options{})
+		check(t, b.do(t.Context(), w.runWild(pattern, "0s")), task.AttemptCompleted, 0, "")
+		b.printed("ready\n", "")
+		return len(w.holders()) // at once: the result says that it is over
+	},
+	"cancel": func(t *testing.T, w *witness, pattern string) int {
+		b := newBench(t, Options{KillGrace: 20 * time.Millisecond})
+		ctx, cancel := context.WithCancel(t.Context())
+		b.each = cancel
+		check(t, b.do(ctx, w.runWild(pattern, "1h")), task.AttemptCancelled, -1, "cancelled")
+		b.printed("ready\n", "")
+		return len(w.holders())
+	},
+	"host": func(t *testing.T, w *witness, pattern string) int {
+		h := newHosted(t, t.TempDir(), w.runWild(pattern, "1h"))
+		h.ready(t)
+		if len(w.holders()) == 0 {
+			t.Error("nobody holds the witness")
+		}
+		h.cmd.Process.Kill()
+		return w.emptied(time.Second)
+	},
+}
+
+// full says whether the whole proof is wanted.
+func full() bool { return os.Getenv("RC_PROVE") == "full" }
+
+// TestKillTree proves that nothing outlives an attempt, in all ways of ending and of hiding; and, as the control of the proof, that things
+// do where only the process group is killed.
+func TestKillTree(t *testing.T) {
+	times := 3
+	if full() {
+		times = 20
+	}
+	runs, survivors := 0, 0
+	for _, pattern := range patterns {
+		for name, end := range ends {
+			t.Run(pattern+"/"+name, func(t *testing.T) {
+				for range times {
+					w := newWitness(t)
+					left := end(t, w, pattern)
+					if left > 0 {
+						t.Errorf("%d processes are left", left)
+					}
+					killAll(w.holders)
+					runs++
+					survivors += left
+				}
+			})
+		}
+	}
+	control, missed := killTreeControl(t)
+	fmt.Printf("LANE killtree patterns=%d runs=%d survivors=%d control_survivors=%d control_patterns=%d\n", len(patterns), runs, survivors, control, missed)
+}
+
+// killTreeControl kills groups only, and counts what is left.
+func killTreeControl(t *testing.T) (survivors, missed int) {
+	for _, pattern := range patterns {
+		w := newWitness(t)
+		b := newBench(t, Options{})
+		b.slots.off = true
+		check(t, b.do(t.Context(), w.runWild(pattern, "0s")), task.AttemptCompleted, 0, "")
+		if left := w.emptied(200 * time.Millisecond); left > 0 {
+			survivors += left
+			missed++
+		}
+		for begin := time.Now(); w.emptied(0) > 0 && time.Since(begin) < 5*time.Second; {
+			killAll(w.holders)
+		}
+	}
+	if missed < 3 {
+		t.Errorf("only %d patterns leave something where groups alone are killed: this test proves nothing", missed)
+	}
+	return survivors, missed
+}
+
+// A program that kills its helper is lost, and what it has started with it.
+func TestHelperKilled(t *testing.T) {
+	for _, script := range []string{
+		"kill -9 $PPID; sleep 60",
+		"sleep 60 & sleep 60 & kill -9 $PPID; wait",
+		"trap '' TERM; (trap '' TERM HUP; sleep 60; sleep 60) & kill -9 $PPID; sleep 60",
+		"cd /; setsid sleep 60 & kill -9 $PPID; sleep 60",
+		"env -i setsid sleep 60 & kill -9 $PPID; sleep 60",
+		"cd /; env -i sleep 60 & kill -9 $PPID; sleep 60",
+	} {
+		b := newBench(t, Options{})
+		w := newWitness(t)
+		quick(t, func() { check(t, b.do(t.Context(), w.script(script)), task.AttemptLost, -1, reasonKilled) })
+		if left := len(w.holders()); left > 0 {
+			t.Errorf("%s: %d processes are left", script, left)
+			killAll(w.holders)
+		}
+		check(t, b.sh("true"), task.AttemptCompleted, 0, "") // in another helper
+	}
+}
+
+// A helper that its program has stopped does its part all the same.
+func TestHelperStopped(t *testing.T) {
+	b := newBench(t, Options{KillGrace: 20 * time.Millisecond})
+	w := newWitness(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	b.each = cancel
+	quick(t, func() {
+		check(t, b.do(ctx, w.script("setsid sleep 60 & kill -STOP $PPID; echo ready; sleep 60")), task.AttemptCancelled, -1, "cancelled")
+	})
+	if left := len(w.holders()); left > 0 {
+		t.Errorf("%d processes are left", left)
+	}
+}
+
+// An idle helper that died is replaced.
+func TestIdleHelperKilled(t *testing.T) {
+	b := newBench(t, Options{})
+	check(t, b.sh("true"), task.AttemptCompleted, 0, "")
+	pid := b.slots.idle[0].pid
+	syscall.Kill(pid, syscall.SIGKILL)
+	for syscall.Kill(pid, 0) == nil { // waited for
+		time.Sleep(time.Millisecond)
+	}
+	check(t, b.sh("true"), task.AttemptCompleted, 0, "")
+}
+
+// A helper is used again, and ends when it is not.
+func TestIdleHelperEnds(t *testing.T) {
+	b := newBench(t, Options{})
+	b.slots.keep = 100 * time.Millisecond
+	b.sh("echo $PPID")
+	first := b.out.String()
+	b.sh("echo $PPID")
+	b.printed(first, "")
+	pid, err := strconv.Atoi(strings.TrimSpace(first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the helper of one slot has %d KiB", resident(pid)>>10)
+	for begin := time.Now(); syscall.Kill(pid, 0) == nil; time.Sleep(5 * time.Millisecond) {
+		if time.Since(begin) > 5*time.Second {
+			t.Fatal("the helper is still there")
+		}
+	}
+}
+
+// resident is the memory of a process.
+func resident(pid int) int64 {
+	var buf [64]byte
+	f := strings.Fields(string(buf[:readProc(pid, "statm", buf[:])]))
+	pages, _ := strconv.ParseInt(f[1], 10, 64)
+	return pages * int64(os.Getpagesize())
+}
+
+// A tree that grows in all directions is ended while it does.
+func TestForkBomb(t *testing.T) {
+	b := newBench(t, Options{KillGrace: time.Millisecond})
+	w := newWitness(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer cancel()
+		for begin := time.Now(); len(w.holders()) < 40 && time.Since(begin) < 5*time.Second; {
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	check(t, b.do(ctx, w.runWild("bomb", "7")), task.AttemptCancelled, -1, "cancelled") // 255 of them, if it had the time
+	if left := len(w.holders()); left > 0 {
+		t.Errorf("%d processes are left", left)
+		killAll(w.holders)
+	}
+}
+
+// Much output costs no memory.
+func TestGigabyte(t *testing.T) {
+	h := newHosted(t, t.TempDir(), attempt(t, "command", task.Command{Argv: []string{"head", "-c", "1073741824", "/dev/zero"}}))
+	status, peak, reason := h.result(t)
+	if status != task.AttemptCompleted || reason != "output limit of 8 MiB reached; 1065353216 bytes not kept" {
+		t.Errorf("%s, %q", status, reason)
+	}
+	if peak > 64<<20 || peak == 0 {
+		t.Errorf("the host had %d KiB at the peak", peak>>10)
+	}
+}
+
+// Programs inherit nothing of this process, nor of the helper: no descriptor, no ignored signal.
+func TestCleanStart(t *testing.T) {
+	leak, err := syscall.Open(os.DevNull, syscall.O_RDONLY, 0) // not closed on exec
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(leak)
+	b := newBench(t, Options{})
+	check(t, b.run("command", task.Command{Argv: []string{"ls", "/proc/self/fd"}, Stdin: "x"}), task.AttemptCompleted, 0, "")
+	b.printed("0\n1\n2\n3\n", "") // the last is of ls itself
+	check(t, b.run("command", task.Command{Argv: []string{"grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"}}), task.AttemptCompleted, 0, "")
+	b.printed("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n", "")
+}
+
+// The next executor ends what outlived the one before.
+func TestStrays(t *testing.T) {
+	const stray = `setsid sh -c 'echo >left; cd $TO; exec sleep 60' & until [ -e left ]; do :; done`
+	for _, script := range []string{
+		"TO=. " + stray,
+		"TO=. env -i " + stray,
+		"TO=/ " + stray,
+	} {
+		w := newWitness(t)
+		dir := t.TempDir()
+		b := newBench(t, Options{Dir: dir})
+		b.slots.off = true
+		b.Run(t.Context(), w.script(script), b.sink)
+		if len(w.holders()) != 1 {
+			t.Fatalf("%s: %d processes are left", script, len(w.holders()))
+		}
+		x, err := New(Options{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Clean(); err != nil {
+			t.Error(err)
+		}
+		if left := len(w.holders()); left > 0 {
+			t.Errorf("%s: %d processes are left", script, left)
+			killAll(w.holders)
+		}
+	}
+}
