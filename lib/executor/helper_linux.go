@@ -1,10 +1,8 @@
 package executor
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -22,15 +20,13 @@ import (
 // starts stays below it, however it hides (PR_SET_CHILD_SUBREAPER), so that an attempt is over when the helper has no child left. It ends when
 // its host does, or has no more use for it; never before what it runs.
 //
-// One goroutine listens to the host and starts programs, another waits for them. The timer's comes in where an attempt is to end at a time.
+// One thread takes a launch, starts it, waits for it and answers, so that a short task costs no change of threads. Another listens for what is
+// to be done meanwhile, on a socket of its own. The timer's comes in where an attempt is to end at a time.
 type helper struct {
-	buf     []byte // what was read from the host
-	launch  launch
-	started chan int // the leader's number
+	launch launch
 
 	mu      sync.Mutex
 	attempt uint32
-	busy    bool          // the attempt is not over
 	leader  int           // its process, not yet waited for; 0: none
 	alone   bool          // the host is gone
 	ending  bool          // the attempt was asked to end
@@ -39,31 +35,42 @@ type helper struct {
 	grace   time.Duration // between the two
 	fenced  bool          // it was asked to because of that time
 	timer   *time.Timer
+	early   order // about an attempt that has not begun
+}
+
+// order is what the host wants of an attempt that runs.
+type order struct {
+	kind         messageKind
+	attempt      uint32
+	until, grace time.Duration
 }
 
 const (
-	slotName   = "rc-workerd: slot" // argv[0] of a helper
-	slotComm   = "rc-workerd-slot"  // what ps calls it
-	slotSocket = 3
+	slotName    = "rc-workerd: slot" // argv[0] of a helper
+	slotComm    = "rc-workerd-slot"  // what ps calls it
+	slotLaunch  = 3                  // socket for launches and the answers to them
+	slotControl = 4                  // socket for orders
 )
 
 // runHelper is all that a helper does.
 func runHelper() {
 	runtime.LockOSThread() // programs are told when the thread that started them ends: it never does
 	debug.SetGCPercent(25) // of the 4 MiB that Go begins with
-	h := &helper{started: make(chan int, 1)}
+	h := new(helper)
 	if err := h.prepare(); err != nil {
 		fmt.Fprintln(os.Stderr, slotName+": only rc-workerd starts this:", err)
 		os.Exit(64)
 	}
-	go h.wait()
-	h.listen()
+	go h.obey()
+	h.serve()
 }
 
 // prepare gives the programs to come a clean start.
 func (h *helper) prepare() error {
-	if _, err := syscall.GetsockoptInt(slotSocket, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil {
-		return os.NewSyscallError("getsockopt", err)
+	for _, fd := range []int{slotLaunch, slotControl} {
+		if _, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil {
+			return os.NewSyscallError("getsockopt", err)
+		}
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return os.NewSyscallError("prctl", err)
@@ -80,99 +87,35 @@ func (h *helper) prepare() error {
 
 // closeOnExec keeps programs from inheriting anything that this process has inherited.
 func closeOnExec() {
-	syscall.CloseOnExec(slotSocket)
+	syscall.CloseOnExec(slotLaunch)
+	syscall.CloseOnExec(slotControl)
 	fds, _ := os.ReadDir("/proc/self/fd")
 	for _, e := range fds {
-		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > slotSocket {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > slotControl {
 			syscall.CloseOnExec(fd)
 		}
 	}
 }
 
-// listen does what the host says, until it says no more.
-func (h *helper) listen() {
-	h.buf = make([]byte, 0, 16<<10)
+// serve runs one attempt after another, until the host has no more.
+func (h *helper) serve() {
+	in := newInbox(slotLaunch)
 	for {
-		m, files, err := h.read()
+		m, files, err := in.read()
 		if err != nil {
-			h.abandoned()
-			select {} // wait ends this process
+			os.Exit(0)
 		}
-		kind, r := messageKind(m[4]), reader(m[5:])
-		switch attempt := r.number(); kind {
-		case sayLaunch:
-			r.launch(&h.launch)
-			h.start(attempt, files)
-		case sayEnd:
-			h.end(attempt, r.span())
-		case sayFence:
-			h.fence(attempt, r.span(), r.span())
-		}
+		r := reader(m[5:])
+		attempt := r.number()
+		r.launch(&h.launch)
+		h.run(attempt, files)
 	}
 }
 
-// read reads a message. What came after it stays in the buffer.
-func (h *helper) read() (message string, files []int, err error) {
-	for {
-		if len(h.buf) >= headSize {
-			if n := 4 + int(binary.LittleEndian.Uint32(h.buf)); len(h.buf) >= n {
-				message = string(h.buf[:n])
-				h.buf = append(h.buf[:0], h.buf[n:]...)
-				if len(h.buf) == 0 && cap(h.buf) > 64<<10 {
-					h.buf = make([]byte, 0, 16<<10)
-				}
-				return message, files, nil
-			} else if n > cap(h.buf) {
-				h.buf = append(make([]byte, 0, n), h.buf...)
-			}
-		}
-		more, err := h.receive()
-		if err != nil {
-			return "", nil, err
-		}
-		files = append(files, more...)
-	}
-}
-
-var rights = make([]byte, syscall.CmsgSpace(3*4))
-
-func (h *helper) receive() (files []int, err error) {
-	n, oobn := 0, 0
-	for {
-		n, oobn, _, _, err = syscall.Recvmsg(slotSocket, h.buf[len(h.buf):cap(h.buf)], rights, syscall.MSG_CMSG_CLOEXEC)
-		if err != syscall.EINTR {
-			break
-		}
-	}
-	if err == nil && n == 0 {
-		err = io.EOF
-	}
+// run runs an attempt, and says how it ended when nothing is left of it.
+func (h *helper) run(attempt uint32, files []int) {
+	pid, err := h.start(attempt, files)
 	if err != nil {
-		return nil, err
-	}
-	h.buf = h.buf[:len(h.buf)+n]
-	messages, err := syscall.ParseSocketControlMessage(rights[:oobn])
-	if err != nil || len(messages) == 0 {
-		return nil, err
-	}
-	return syscall.ParseUnixRights(&messages[0])
-}
-
-// start starts a program.
-func (h *helper) start(attempt uint32, files []int) {
-	attr := &syscall.ProcAttr{
-		Dir:   h.launch.dir,
-		Env:   h.launch.env,
-		Files: []uintptr{uintptr(files[0]), uintptr(files[1]), uintptr(files[2])},
-		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
-	}
-	h.mu.Lock()
-	pid, err := syscall.ForkExec(h.launch.path, h.launch.argv, attr)
-	for _, fd := range files {
-		syscall.Close(fd)
-	}
-	if err != nil {
-		h.mu.Unlock()
 		var errno syscall.Errno
 		if !errors.As(err, &errno) {
 			errno = syscall.EINVAL
@@ -180,30 +123,78 @@ func (h *helper) start(attempt uint32, files []int) {
 		h.answer(&verdict{attempt: attempt, errno: uint32(errno)})
 		return
 	}
-	h.attempt, h.busy, h.leader, h.ending, h.fenced, h.kill = attempt, true, pid, false, false, 0
+	v := h.waitFor(pid)
+	v.attempt, v.left = attempt, uint32(h.sweep(killLimit))
+	h.answer(&v)
+	if v.left > 0 { // the host does not use this helper again
+		for h.sweep(killLimit) > 0 {
+		}
+		os.Exit(0)
+	}
+}
+
+// obey does what the host says about the attempt that runs. When the host is gone, nothing may run.
+func (h *helper) obey() {
+	in := newInbox(slotControl)
+	for {
+		m, _, err := in.read()
+		h.mu.Lock()
+		if err != nil {
+			h.alone = true
+			h.killTree()
+			h.mu.Unlock()
+			return // serve ends this process
+		}
+		r := reader(m[5:])
+		o := order{kind: messageKind(m[4]), attempt: r.number(), until: r.span(), grace: r.span()}
+		if o.attempt > h.attempt {
+			h.early = o
+		} else {
+			h.do(o)
+		}
+		h.mu.Unlock()
+	}
+}
+
+// do carries out an order, unless it is about an attempt that is over.
+func (h *helper) do(o order) {
+	switch {
+	case o.attempt != h.attempt || h.leader == 0:
+		return
+	case o.kind == sayFence:
+		h.until, h.grace = o.until, o.grace
+	case !h.ending:
+		h.ask(o.grace)
+	}
+	h.watch()
+}
+
+// start starts a program.
+func (h *helper) start(attempt uint32, files []int) (pid int, err error) {
+	attr := &syscall.ProcAttr{
+		Dir:   h.launch.dir,
+		Env:   h.launch.env,
+		Files: []uintptr{uintptr(files[0]), uintptr(files[1]), uintptr(files[2])},
+		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.alone {
+		os.Exit(0)
+	}
+	h.attempt = attempt
+	pid, err = syscall.ForkExec(h.launch.path, h.launch.argv, attr)
+	for _, fd := range files {
+		syscall.Close(fd)
+	}
+	if err != nil {
+		return 0, err
+	}
+	h.leader, h.ending, h.fenced = pid, false, false
 	h.until, h.grace = h.launch.until, h.launch.untilGrace
 	h.watch()
-	h.mu.Unlock()
-	h.started <- pid
-}
-
-// end asks the attempt to end, and sets when it is made to.
-func (h *helper) end(attempt uint32, grace time.Duration) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if attempt == h.attempt && h.leader != 0 && !h.ending {
-		h.ask(grace)
-		h.watch()
-	}
-}
-
-func (h *helper) fence(attempt uint32, until, grace time.Duration) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if attempt == h.attempt && h.leader != 0 {
-		h.until, h.grace = until, grace
-		h.watch()
-	}
+	h.do(h.early)
+	return pid, nil
 }
 
 // ask asks every process of the attempt to end.
@@ -266,45 +257,6 @@ func (h *helper) killTree() {
 
 func (h *helper) tree() []entry { return descendants(os.Getpid()) }
 
-// abandoned ends everything: the host is gone.
-func (h *helper) abandoned() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.busy {
-		os.Exit(0)
-	}
-	h.alone = true
-	h.killTree()
-}
-
-// wait waits for leaders to end, and says how they did when nothing is left of what they started.
-func (h *helper) wait() {
-	for pid := range h.started {
-		v := h.waitFor(pid)
-		v.left = uint32(h.sweep(killLimit))
-		if h.over(&v) {
-			h.answer(&v)
-			continue
-		}
-		h.answer(&v) // the host, if it is there, does not use this helper again
-		for h.sweep(killLimit) > 0 {
-		}
-		os.Exit(0)
-	}
-}
-
-// over ends the attempt, unless something is left of it, and says whether there may be another.
-func (h *helper) over(v *verdict) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	v.attempt, v.fenced = h.attempt, h.fenced
-	if v.left > 0 || h.alone {
-		return false
-	}
-	h.busy = false
-	return true
-}
-
 // waitFor waits for a leader to end, and for every orphan that ends before it.
 func (h *helper) waitFor(leader int) verdict {
 	for {
@@ -319,9 +271,10 @@ func (h *helper) waitFor(leader int) verdict {
 		}
 		status, usage, err := reap(pid)
 		if pid == leader {
-			h.leader = 0
+			v := verdictOf(status, &usage, err)
+			h.leader, v.fenced = 0, h.fenced
 			h.mu.Unlock()
-			return verdictOf(status, &usage, err)
+			return v
 		}
 		h.mu.Unlock()
 	}
@@ -383,12 +336,12 @@ func reapAll() (more bool) {
 	}
 }
 
-// answer tells the host. If it is gone, listen notices.
+// answer tells the host. If it is gone, the next question will say so.
 func (h *helper) answer(v *verdict) {
 	var b [verdictSize]byte
 	v.put(&b)
 	for {
-		_, err := syscall.SendmsgN(slotSocket, b[:], nil, nil, syscall.MSG_NOSIGNAL)
+		_, err := syscall.SendmsgN(slotLaunch, b[:], nil, nil, syscall.MSG_NOSIGNAL)
 		if err != syscall.EINTR {
 			return
 		}

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// What this process and its slot helpers say to each other, over a socket between the two. They are the same program, so there are no
-// versions of this. A message to a helper is its length (4 bytes), its kind (1), the number of the attempt that it is about (4), and what the
-// kind brings; the three descriptors of a launch come with its first byte. The answer to a launch has a fixed length.
+// What this process and its slot helpers say to each other, over two sockets: launches and the answers to them, and orders about what runs.
+// They are the same program, so there are no versions of this. A message to a helper is its length (4 bytes), its kind (1), the number of the
+// attempt that it is about (4), and what the kind brings; the three descriptors of a launch come with its first byte. The answer to a launch
+// has a fixed length.
 
 type messageKind byte
 
@@ -59,16 +60,10 @@ func launchMessage(buf []byte, attempt uint32, l *launch) []byte {
 	return w.done()
 }
 
-func endMessage(buf []byte, attempt uint32, grace time.Duration) []byte {
-	w := newMessage(buf, sayEnd, attempt)
-	w.span(grace)
-	return w.done()
-}
-
-func fenceMessage(buf []byte, attempt uint32, until, grace time.Duration) []byte {
-	w := newMessage(buf, sayFence, attempt)
-	w.span(until)
-	w.span(grace)
+func orderMessage(buf []byte, o order) []byte {
+	w := newMessage(buf, o.kind, o.attempt)
+	w.span(o.until)
+	w.span(o.grace)
 	return w.done()
 }
 

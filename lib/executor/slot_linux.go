@@ -41,13 +41,13 @@ type slots struct {
 
 // slot is a helper.
 type slot struct {
-	pool *slots
-	pid  int
-	sock *os.File
-	raw  syscall.RawConn
-	end  *time.Timer // when it was idle for long enough
+	pool     *slots
+	pid      int
+	launches *os.File // and their results
+	orders   *os.File
+	end      *time.Timer // when it was idle for long enough
 
-	mu      sync.Mutex // writing
+	mu      sync.Mutex
 	buf     []byte
 	attempt uint32
 	current *slotted // nil: idle
@@ -83,7 +83,7 @@ func (x *Executor) start(l launch) (running, error) {
 		if err == nil {
 			return r, nil
 		}
-		s.sock.Close() // it died while it was idle
+		s.close() // it died while it was idle
 		if try == 3 {
 			return nil, fmt.Errorf("%w: %w", errNoSlot, err)
 		}
@@ -117,7 +117,7 @@ func (p *slots) drop(s *slot) {
 	defer p.mu.Unlock()
 	if i := slices.Index(p.idle, s); i >= 0 {
 		p.idle = slices.Delete(p.idle, i, i+1)
-		s.sock.Close()
+		s.close()
 	}
 }
 
@@ -127,28 +127,26 @@ func (p *slots) close() {
 	defer p.mu.Unlock()
 	for _, s := range p.idle {
 		s.end.Stop()
-		s.sock.Close()
+		s.close()
 	}
 	p.idle = nil
 }
 
 // open starts a helper. It is this program once more; its file may have been replaced since, and need not be found again.
 func (p *slots) open() (*slot, error) {
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	s := &slot{pool: p}
+	launches, err := openSocket(&s.launches)
 	if err != nil {
-		return nil, os.NewSyscallError("socketpair", err)
+		return nil, err
 	}
-	defer syscall.Close(fds[1])
-	if err := syscall.SetNonblock(fds[0], true); err != nil {
-		syscall.Close(fds[0])
-		return nil, os.NewSyscallError("setnonblock", err)
-	}
-	s := &slot{pool: p, sock: os.NewFile(uintptr(fds[0]), "slot")}
-	if s.raw, err = s.sock.SyscallConn(); err == nil {
-		s.pid, err = startHelper(fds[1], p.env)
+	defer syscall.Close(launches)
+	orders, err := openSocket(&s.orders)
+	if err == nil {
+		defer syscall.Close(orders)
+		s.pid, err = startHelper(launches, orders, p.env)
 	}
 	if err != nil {
-		s.sock.Close()
+		s.close()
 		return nil, err
 	}
 	s.end = time.AfterFunc(time.Hour, func() { p.drop(s) })
@@ -157,8 +155,28 @@ func (p *slots) open() (*slot, error) {
 	return s, nil
 }
 
+// openSocket opens a pair of sockets: ours, and the helper's.
+func openSocket(ours **os.File) (theirs int, err error) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, os.NewSyscallError("socketpair", err)
+	}
+	if err := syscall.SetNonblock(fds[0], true); err != nil {
+		syscall.Close(fds[0])
+		syscall.Close(fds[1])
+		return 0, os.NewSyscallError("setnonblock", err)
+	}
+	*ours = os.NewFile(uintptr(fds[0]), "slot")
+	return fds[1], nil
+}
+
+func (s *slot) close() {
+	s.launches.Close()
+	s.orders.Close()
+}
+
 // startHelper starts a helper outside of the terminal's session, whose signals are this process's alone.
-func startHelper(socket int, env []string) (pid int, err error) {
+func startHelper(launches, orders int, env []string) (pid int, err error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
@@ -167,7 +185,7 @@ func startHelper(socket int, env []string) (pid int, err error) {
 	return syscall.ForkExec("/proc/self/exe", []string{slotName}, &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   env,
-		Files: []uintptr{null.Fd(), null.Fd(), 2, uintptr(socket)},
+		Files: []uintptr{null.Fd(), null.Fd(), 2, uintptr(launches), uintptr(orders)},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 }
@@ -193,14 +211,18 @@ func (s *slot) launch(l *launch) (*slotted, error) {
 // send sends a message, and descriptors with its first byte.
 func (s *slot) send(message, rights []byte) (err error) {
 	n := 0
-	waiting := s.raw.Write(func(fd uintptr) bool {
+	raw, err := s.launches.SyscallConn()
+	if err != nil {
+		return err
+	}
+	waiting := raw.Write(func(fd uintptr) bool {
 		n, err = syscall.SendmsgN(int(fd), message, rights, nil, syscall.MSG_NOSIGNAL)
 		return err != syscall.EAGAIN && err != syscall.EINTR
 	})
 	if err = errors.Join(waiting, err); err != nil || n == len(message) {
 		return err
 	}
-	_, err = s.sock.Write(message[n:])
+	_, err = s.launches.Write(message[n:])
 	return err
 }
 
@@ -208,7 +230,7 @@ func (s *slot) send(message, rights []byte) (err error) {
 func (s *slot) serve() {
 	var b [verdictSize]byte
 	for {
-		if _, err := io.ReadFull(s.sock, b[:]); err != nil {
+		if _, err := io.ReadFull(s.launches, b[:]); err != nil {
 			break
 		}
 		var v verdict
@@ -216,7 +238,7 @@ func (s *slot) serve() {
 		s.finish(v)
 	}
 	s.pool.drop(s)
-	s.sock.Close()
+	s.close()
 	awaitEnd(s.pid)
 	if r := s.finished(); r != nil { // it was killed
 		endProcesses(func(e entry) bool { return e.session == s.pid || livesIn(e.pid, r.owns) })
@@ -236,7 +258,7 @@ func (s *slot) finish(v verdict) {
 	if v.left == 0 {
 		s.pool.give(s)
 	} else {
-		s.sock.Close() // it ends when it can
+		s.close() // it ends when it can
 	}
 	r.done <- v.exit()
 }
@@ -264,24 +286,22 @@ func (r *slotted) gone() <-chan exit { return r.done }
 
 // end wakes the helper, should the attempt have stopped it.
 func (r *slotted) end(grace time.Duration) {
-	r.say(func(buf []byte) []byte { return endMessage(buf, r.attempt, grace) })
+	r.slot.order(r, order{kind: sayEnd, attempt: r.attempt, grace: grace})
 	r.slot.signal(r, syscall.SIGCONT)
 }
 
 func (r *slotted) fence(until, grace time.Duration) {
-	r.say(func(buf []byte) []byte { return fenceMessage(buf, r.attempt, until, grace) })
+	r.slot.order(r, order{kind: sayFence, attempt: r.attempt, until: until, grace: grace})
 }
 
 // abandon kills a helper that does not do its part. What it ran is killed then as after any other death of it.
 func (r *slotted) abandon() { r.slot.signal(r, syscall.SIGKILL) }
 
-func (r *slotted) say(message func(buf []byte) []byte) {
-	s := r.slot
+func (s *slot) order(r *slotted, o order) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current == r {
-		s.buf = message(s.buf)
-		s.send(s.buf, nil) // if the helper is dead, serve notices
+		s.orders.Write(orderMessage(nil, o)) // if the helper is dead, serve notices
 	}
 }
 
