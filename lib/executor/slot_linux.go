@@ -35,19 +35,21 @@ type slots struct {
 	keep time.Duration
 	env  []string
 
-	mu   sync.Mutex
-	idle []*slot
+	mu       sync.Mutex
+	idle     []*slot
+	watching bool // a timer will look whether any was idle for too long
 }
 
 // slot is a helper.
 type slot struct {
 	pool     *slots
 	pid      int
-	launches *os.File // and their results
-	orders   *os.File
-	end      *time.Timer // when it was idle for long enough
+	launches int // socket for launches and the answers to them; its calls block a thread, which takes less than the poller
+	orders   int
+	since    time.Time // it is idle
 
 	mu      sync.Mutex
+	closed  bool
 	buf     []byte
 	attempt uint32
 	current *slotted // nil: idle
@@ -97,7 +99,6 @@ func (p *slots) take() (*slot, error) {
 		s := p.idle[n-1]
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
-		s.end.Stop()
 		return s, nil
 	}
 	p.mu.Unlock()
@@ -107,8 +108,27 @@ func (p *slots) take() (*slot, error) {
 func (p *slots) give(s *slot) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	s.since = time.Now()
 	p.idle = append(p.idle, s)
-	s.end.Reset(p.keep)
+	p.watch()
+}
+
+// watch has the helpers ended that nobody needs. A timer for each of them would cost every task more.
+func (p *slots) watch() {
+	if p.watching || len(p.idle) == 0 {
+		return
+	}
+	p.watching = true
+	time.AfterFunc(p.keep-time.Since(p.idle[0].since), func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.watching = false
+		for len(p.idle) > 0 && time.Since(p.idle[0].since) >= p.keep { // the oldest come first
+			p.idle[0].close()
+			p.idle = slices.Delete(p.idle, 0, 1)
+		}
+		p.watch()
+	})
 }
 
 // drop ends a helper if it is idle.
@@ -126,57 +146,50 @@ func (p *slots) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.idle {
-		s.end.Stop()
 		s.close()
 	}
 	p.idle = nil
 }
 
 // open starts a helper. It is this program once more; its file may have been replaced since, and need not be found again.
-func (p *slots) open() (*slot, error) {
-	s := &slot{pool: p}
-	launches, err := openSocket(&s.launches)
-	if err != nil {
+func (p *slots) open() (s *slot, err error) {
+	s = &slot{pool: p}
+	var theirs [2]int
+	if s.launches, theirs[0], err = openSocket(); err != nil {
 		return nil, err
 	}
-	defer syscall.Close(launches)
-	orders, err := openSocket(&s.orders)
-	if err == nil {
-		defer syscall.Close(orders)
-		s.pid, err = startHelper(launches, orders, p.env)
-	}
-	if err != nil {
-		s.close()
+	defer syscall.Close(theirs[0])
+	if s.orders, theirs[1], err = openSocket(); err != nil {
+		syscall.Close(s.launches)
 		return nil, err
 	}
-	s.end = time.AfterFunc(time.Hour, func() { p.drop(s) })
-	s.end.Stop()
+	defer syscall.Close(theirs[1])
+	if s.pid, err = startHelper(theirs, p.env); err != nil {
+		syscall.Close(s.launches)
+		syscall.Close(s.orders)
+		return nil, err
+	}
 	go s.serve()
 	return s, nil
 }
 
-// openSocket opens a pair of sockets: ours, and the helper's.
-func openSocket(ours **os.File) (theirs int, err error) {
+func openSocket() (ours, theirs int, err error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, os.NewSyscallError("socketpair", err)
-	}
-	if err := syscall.SetNonblock(fds[0], true); err != nil {
-		syscall.Close(fds[0])
-		syscall.Close(fds[1])
-		return 0, os.NewSyscallError("setnonblock", err)
-	}
-	*ours = os.NewFile(uintptr(fds[0]), "slot")
-	return fds[1], nil
+	return fds[0], fds[1], os.NewSyscallError("socketpair", err)
 }
 
+// close says to the helper that no more will come; serve does the rest.
 func (s *slot) close() {
-	s.launches.Close()
-	s.orders.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		syscall.Shutdown(s.launches, syscall.SHUT_RDWR)
+		syscall.Shutdown(s.orders, syscall.SHUT_RDWR)
+	}
 }
 
 // startHelper starts a helper outside of the terminal's session, whose signals are this process's alone.
-func startHelper(launches, orders int, env []string) (pid int, err error) {
+func startHelper(sockets [2]int, env []string) (pid int, err error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
@@ -185,7 +198,7 @@ func startHelper(launches, orders int, env []string) (pid int, err error) {
 	return syscall.ForkExec("/proc/self/exe", []string{slotName}, &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   env,
-		Files: []uintptr{null.Fd(), null.Fd(), 2, uintptr(launches), uintptr(orders)},
+		Files: []uintptr{null.Fd(), null.Fd(), 2, uintptr(sockets[0]), uintptr(sockets[1])},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 }
@@ -194,47 +207,41 @@ func startHelper(launches, orders int, env []string) (pid int, err error) {
 func (s *slot) launch(l *launch) (*slotted, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return nil, io.EOF
+	}
 	s.attempt++
 	r := &slotted{slot: s, attempt: s.attempt, dir: l.dir, done: make(chan exit, 1)}
 	s.buf = launchMessage(s.buf, s.attempt, l)
 	s.current = r
-	err := s.send(s.buf, syscall.UnixRights(int(l.files[0].Fd()), int(l.files[1].Fd()), int(l.files[2].Fd())))
+	err := send(s.launches, s.buf, syscall.UnixRights(int(l.files[0].Fd()), int(l.files[1].Fd()), int(l.files[2].Fd())))
 	if err != nil {
 		s.current = nil
 	}
-	if cap(s.buf) > 64<<10 {
+	if cap(s.buf) > inboxSize {
 		s.buf = nil
 	}
 	return r, err
 }
 
 // send sends a message, and descriptors with its first byte.
-func (s *slot) send(message, rights []byte) (err error) {
-	n := 0
-	raw, err := s.launches.SyscallConn()
-	if err != nil {
-		return err
+func send(socket int, message, rights []byte) error {
+	for len(message) > 0 {
+		n, err := syscall.SendmsgN(socket, message, rights, nil, syscall.MSG_NOSIGNAL)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return os.NewSyscallError("sendmsg", err)
+		}
+		message, rights = message[n:], nil
 	}
-	waiting := raw.Write(func(fd uintptr) bool {
-		n, err = syscall.SendmsgN(int(fd), message, rights, nil, syscall.MSG_NOSIGNAL)
-		return err != syscall.EAGAIN && err != syscall.EINTR
-	})
-	if err = errors.Join(waiting, err); err != nil || n == len(message) {
-		return err
-	}
-	_, err = s.launches.Write(message[n:])
-	return err
+	return nil
 }
 
 // serve hears what the helper says, and waits for its end.
 func (s *slot) serve() {
-	var b [verdictSize]byte
-	for {
-		if _, err := io.ReadFull(s.launches, b[:]); err != nil {
-			break
-		}
-		var v verdict
-		v.get(&b)
+	for v := (verdict{}); s.hear(&v); {
 		s.finish(v)
 	}
 	s.pool.drop(s)
@@ -244,7 +251,29 @@ func (s *slot) serve() {
 		endProcesses(func(e entry) bool { return e.session == s.pid || livesIn(e.pid, r.owns) })
 		r.done <- exit{orphaned: true}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	syscall.Close(s.launches)
+	syscall.Close(s.orders)
 	reap(s.pid)
+}
+
+// hear waits for an answer; there is none when the helper has ended, or is to.
+func (s *slot) hear(v *verdict) bool {
+	var b [verdictSize]byte
+	for have := 0; have < len(b); {
+		n, err := syscall.Read(s.launches, b[have:])
+		if err == syscall.EINTR {
+			continue
+		}
+		if n <= 0 || err != nil {
+			return false
+		}
+		have += n
+	}
+	v.get(&b)
+	return true
 }
 
 // owns says whether a directory is the attempt's, or in it.
@@ -301,7 +330,7 @@ func (s *slot) order(r *slotted, o order) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current == r {
-		s.orders.Write(orderMessage(nil, o)) // if the helper is dead, serve notices
+		send(s.orders, orderMessage(nil, o), nil) // if the helper is dead, serve notices
 	}
 }
 
