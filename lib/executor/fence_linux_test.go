@@ -10,27 +10,31 @@ import (
 
 // The right to run ends though the process that was to see to it is stopped.
 func TestFenceWhileStopped(t *testing.T) {
-	for _, pattern := range patterns {
+	const left = 300 * time.Millisecond
+	which, proven := []string{"child", "bare", "respawn"}, 0
+	if full() {
+		which = patterns
+	}
+	for _, pattern := range which {
 		w := newWitness(t)
-		a := w.runWild(pattern, "1h")
-		a.Fence, a.FenceGrace = 700*time.Millisecond, 20*time.Millisecond
+		h := newHosted(t, w.runWild(pattern, "1h"), left)
+		h.ready(t) // it is fenced now
 		begin := time.Now()
-		h := newHosted(t, t.TempDir(), a)
-		h.ready(t)
 		h.cmd.Process.Signal(syscall.SIGSTOP)
-		if took := time.Since(begin); took > 600*time.Millisecond {
-			t.Logf("%s: not stopped before %v", pattern, took)
+		if len(w.holders()) > 0 && time.Since(begin) < left {
+			proven++ // it was the helper that ended it
 		}
-		if len(w.holders()) == 0 {
-			t.Errorf("%s: it ended too early", pattern)
-		}
-		if left := w.emptied(1500 * time.Millisecond); left > 0 {
-			t.Errorf("%s: %d processes are left", pattern, left)
+		if n := w.emptied(left + 2*time.Second); n > 0 {
+			t.Errorf("%s: %d processes are left", pattern, n)
+			killAll(w.holders)
 		}
 		h.cmd.Process.Signal(syscall.SIGCONT)
 		if status, _, reason := h.result(t); status != task.AttemptLost || reason != reasonFenced {
 			t.Errorf("%s: %s, %q", pattern, status, reason)
 		}
+	}
+	if proven == 0 {
+		t.Error("the host was never stopped in time: this device is too slow to prove anything")
 	}
 }
 

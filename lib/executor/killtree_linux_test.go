@@ -7,19 +7,24 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/retire-cluster/retire-cluster/lib/task"
 )
 
 func init() { others[wildName], others[hostName] = wild, host }
 
-// hostName is the program that hosts an executor and runs one attempt, so that it can be stopped and killed.
+// hostName is the program that hosts an executor and runs one attempt, so that it can be stopped and killed. With a third argument it fences
+// the attempt when that has first said something, and says so itself after that.
 const hostName = "host"
 
 func host(argv []string) {
@@ -31,7 +36,12 @@ func host(argv []string) {
 	if err != nil {
 		panic(err)
 	}
+	left, _ := time.ParseDuration(argv[3])
 	r := x.Run(context.Background(), a, func(_ task.Stream, data []byte) {
+		if left > 0 {
+			x.Fence(a.Lease, left, 20*time.Millisecond)
+			left = 0
+		}
 		if len(data) < 100 {
 			os.Stdout.Write(data)
 		}
@@ -48,14 +58,14 @@ type hosted struct {
 	out *bufio.Reader
 }
 
-func newHosted(t *testing.T, dir string, a Attempt) *hosted {
+func newHosted(t *testing.T, a Attempt, fence time.Duration) *hosted {
 	t.Helper()
 	text, err := json.Marshal(a)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = []string{hostName, dir, string(text)}
+	cmd.Args = []string{hostName, t.TempDir(), string(text), fence.String()}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -146,7 +156,7 @@ var ends = map[string]func(t *testing.T, w *witness, pattern string) int{
 		return len(w.holders())
 	},
 	"host": func(t *testing.T, w *witness, pattern string) int {
-		h := newHosted(t, t.TempDir(), w.runWild(pattern, "1h"))
+		h := newHosted(t, w.runWild(pattern, "1h"), 0)
 		h.ready(t)
 		if len(w.holders()) == 0 {
 			t.Error("nobody holds the witness")
@@ -303,7 +313,7 @@ func TestForkBomb(t *testing.T) {
 
 // Much output costs no memory.
 func TestGigabyte(t *testing.T) {
-	h := newHosted(t, t.TempDir(), attempt(t, "command", task.Command{Argv: []string{"head", "-c", "1073741824", "/dev/zero"}}))
+	h := newHosted(t, attempt(t, "command", task.Command{Argv: []string{"head", "-c", "1073741824", "/dev/zero"}}), 0)
 	status, peak, reason := h.result(t)
 	if status != task.AttemptCompleted || reason != "output limit of 8 MiB reached; 1065353216 bytes not kept" {
 		t.Errorf("%s, %q", status, reason)
@@ -313,13 +323,22 @@ func TestGigabyte(t *testing.T) {
 	}
 }
 
-// Programs inherit nothing of this process, nor of the helper: no descriptor, no ignored signal.
+// Programs inherit nothing of this process, nor of the helper: no descriptor, no ignored or blocked signal.
 func TestCleanStart(t *testing.T) {
 	leak, err := syscall.Open(os.DevNull, syscall.O_RDONLY, 0) // not closed on exec
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer syscall.Close(leak)
+	ignored := []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGTSTP}
+	signal.Ignore(ignored...)
+	defer signal.Reset(ignored...)
+	runtime.LockOSThread() // the helper is started by this thread; it ends with the test
+	blocked := &unix.Sigset_t{}
+	blocked.Val[0] = 1 << (syscall.SIGUSR2 - 1)
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, blocked, nil); err != nil {
+		t.Fatal(err)
+	}
 	b := newBench(t, Options{})
 	check(t, b.run("command", task.Command{Argv: []string{"ls", "/proc/self/fd"}, Stdin: "x"}), task.AttemptCompleted, 0, "")
 	b.printed("0\n1\n2\n3\n", "") // the last is of ls itself
