@@ -35,7 +35,7 @@ type helper struct {
 	grace   time.Duration // between the two
 	fenced  bool          // it was asked to because of that time
 	timer   *time.Timer
-	early   order // about an attempt that has not begun
+	early   [sayFence + 1]order // about an attempt that has not begun, the newest of each kind
 }
 
 // order is what the host wants of an attempt that runs.
@@ -148,7 +148,7 @@ func (h *helper) obey() {
 		r := reader(m[5:])
 		o := order{kind: messageKind(m[4]), attempt: r.number(), until: r.span(), grace: r.span()}
 		if o.attempt > h.attempt {
-			h.early = o
+			h.early[o.kind] = o
 		} else {
 			h.do(o)
 		}
@@ -193,7 +193,9 @@ func (h *helper) start(attempt uint32, files []int) (pid int, err error) {
 	h.leader, h.ending, h.fenced = pid, false, false
 	h.until, h.grace = h.launch.until, h.launch.untilGrace
 	h.watch()
-	h.do(h.early)
+	for _, o := range h.early {
+		h.do(o)
+	}
 	return pid, nil
 }
 

@@ -239,6 +239,38 @@ func TestHelperKilled(t *testing.T) {
 	}
 }
 
+// Should helper and host be gone at once, the leader goes with them, though not what it has started.
+func TestHelperKilledAlone(t *testing.T) {
+	w := newWitness(t)
+	h := newHosted(t, w.script("echo ready; exec sleep 60"), 0)
+	h.ready(t)
+	h.cmd.Process.Signal(syscall.SIGSTOP) // so that it does nothing about it
+	leader := w.holders()
+	if len(leader) != 1 {
+		t.Fatalf("the leader is %v", leader)
+	}
+	syscall.Kill(leader[0].parent, syscall.SIGKILL)
+	if left := w.emptied(time.Second); left > 0 {
+		t.Errorf("%d processes are left", left)
+		killAll(w.holders)
+	}
+}
+
+// An order that overtakes its launch, since they go different ways, holds.
+func TestCancelledAtOnce(t *testing.T) {
+	b := newBench(t, Options{})
+	for i := range 40 {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Duration(i)*25*time.Microsecond, context.Canceled)
+		a := attempt(t, "command", task.Command{Argv: []string{"sleep", "60"}})
+		quick(t, func() {
+			if r := b.do(ctx, a); r.Status != task.AttemptCancelled {
+				t.Errorf("%+v", r)
+			}
+		})
+		cancel()
+	}
+}
+
 // A helper that its program has stopped does its part all the same.
 func TestHelperStopped(t *testing.T) {
 	b := newBench(t, Options{KillGrace: 20 * time.Millisecond})
