@@ -140,8 +140,9 @@ func (h *helper) obey() {
 		m, _, err := in.read()
 		h.mu.Lock()
 		if err != nil {
-			h.alone = true
-			h.killTree()
+			if h.alone = true; h.leader != 0 {
+				h.killTree()
+			}
 			h.mu.Unlock()
 			return // serve ends this process
 		}
@@ -250,10 +251,8 @@ func (h *helper) wake(left time.Duration) {
 
 // killTree kills the leader, its group, and all others below this process.
 func (h *helper) killTree() {
-	if h.leader != 0 {
-		syscall.Kill(-h.leader, syscall.SIGKILL)
-		syscall.Kill(h.leader, syscall.SIGKILL) // should it have joined another group
-	}
+	syscall.Kill(-h.leader, syscall.SIGKILL)
+	syscall.Kill(h.leader, syscall.SIGKILL) // should it have joined another group
 	killAll(h.tree)
 }
 
