@@ -291,6 +291,8 @@ func (w *Worker) act(effects []Effect) (leave bool) {
 			leave = w.press(&e.Metrics) || leave
 		case StartAttempt:
 			w.start(e)
+		case Fence:
+			w.exec.Fence(e.Lease, leftUntil(e.Until), e.Grace)
 		case KillAttempt:
 			if kill := w.kills[e.Lease]; kill != nil {
 				kill(errors.New(e.Reason))
@@ -356,12 +358,23 @@ func (w *Worker) start(a StartAttempt) {
 	log.Debug("started", "type", spec.Type)
 	w.running.Go(func() {
 		defer kill(nil)
-		r := w.exec.Run(ctx, executor.Attempt{Lease: lease, Spec: spec, Device: w.DeviceID()}, func(s task.Stream, data []byte) {
+		r := w.exec.Run(ctx, executor.Attempt{Lease: lease, Spec: spec, Device: w.DeviceID(), Fence: leftUntil(a.Until), FenceGrace: a.Grace}, func(s task.Stream, data []byte) {
 			w.in <- Printed{lease, s, time.Since(began), append([]byte(nil), data...)}
 		})
 		log.Debug("ended", "status", r.Status, "reason", r.Reason)
 		w.in <- Ended{lease, r}
 	})
+}
+
+// leftUntil is how long it is until then, below 0 if it was; 0 if there is no such time.
+func leftUntil(t time.Time) time.Duration {
+	if t.IsZero() {
+		return 0
+	}
+	if left := t.Sub(clock()); left > 0 {
+		return left
+	}
+	return -1
 }
 
 // connect keeps a connection to the main node, for as long as ctx lasts.
