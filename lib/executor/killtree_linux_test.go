@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -172,29 +173,32 @@ func full() bool { return os.Getenv("RC_PROVE") == "full" }
 // TestKillTree proves that nothing outlives an attempt, in all ways of ending and of hiding; and, as the control of the proof, that things
 // do where only the process group is killed.
 func TestKillTree(t *testing.T) {
-	times := 3
+	times, began := 3, time.Now()
 	if full() {
 		times = 20
 	}
-	runs, survivors := 0, 0
+	var runs, survivors atomic.Int64
 	for _, pattern := range patterns {
-		for name, end := range ends {
-			t.Run(pattern+"/"+name, func(t *testing.T) {
-				for range times {
-					w := newWitness(t)
-					left := end(t, w, pattern)
-					if left > 0 {
-						t.Errorf("%d processes are left", left)
+		t.Run(pattern, func(t *testing.T) {
+			for name, end := range ends {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					for i := 0; i < times && (i == 0 || full() || time.Since(began) < 8*time.Second); i++ {
+						w := newWitness(t)
+						left := end(t, w, pattern)
+						if left > 0 {
+							t.Errorf("%d processes are left", left)
+						}
+						killAll(w.holders)
+						runs.Add(1)
+						survivors.Add(int64(left))
 					}
-					killAll(w.holders)
-					runs++
-					survivors += left
-				}
-			})
-		}
+				})
+			}
+		})
 	}
 	control, missed := killTreeControl(t)
-	fmt.Printf("LANE killtree patterns=%d runs=%d survivors=%d control_survivors=%d control_patterns=%d\n", len(patterns), runs, survivors, control, missed)
+	fmt.Printf("LANE killtree patterns=%d runs=%d survivors=%d control_survivors=%d control_patterns=%d\n", len(patterns), runs.Load(), survivors.Load(), control, missed)
 }
 
 // killTreeControl kills groups only, and counts what is left.
@@ -289,7 +293,9 @@ func TestHelperStopped(t *testing.T) {
 func TestIdleHelperKilled(t *testing.T) {
 	b := newBench(t, Options{})
 	check(t, b.sh("true"), task.AttemptCompleted, 0, "")
+	b.slots.mu.Lock()
 	pid := b.slots.idle[0].pid
+	b.slots.mu.Unlock()
 	syscall.Kill(pid, syscall.SIGKILL)
 	for syscall.Kill(pid, 0) == nil { // waited for
 		time.Sleep(time.Millisecond)
