@@ -183,7 +183,7 @@ func TestKillTree(t *testing.T) {
 			for name, end := range ends {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
-					for i := 0; i < times && (i == 0 || full() || time.Since(began) < 8*time.Second); i++ {
+					for i := 0; i < times && (i == 0 || full() || time.Since(began) < 4*time.Second); i++ {
 						w := newWitness(t)
 						left := end(t, w, pattern)
 						if left > 0 {

@@ -68,7 +68,7 @@ func readProc(pid int, file string, buf []byte) (n int) {
 	return n
 }
 
-// below are the descendants of those for whom is says so, and with these if their roots are not wanted.
+// below are the descendants of those for whom root says so; these come with them if roots are wanted.
 func below(all []entry, root func(entry) bool, roots bool) (found []entry) {
 	children := make(map[int][]entry, len(all))
 	seen := make(map[int]bool)
