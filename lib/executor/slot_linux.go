@@ -343,7 +343,10 @@ func (s *slot) signal(r *slotted, sig syscall.Signal) {
 	}
 }
 
-const strayLimit = 5 * time.Second // for killed processes, which are not this one's children, to be gone
+const (
+	strayLimit = 5 * time.Second // for killed processes, which are not this one's children, to be gone
+	looks      = 5               // that must find none
+)
 
 // endProcesses kills those for whom is says so, and all that they have started, but never this process nor whom it descends from.
 func endProcesses(is func(entry) bool) (killed, left int) {
@@ -353,9 +356,14 @@ func endProcesses(is func(entry) bool) (killed, left int) {
 		own := ancestors(all)
 		return slices.DeleteFunc(below(all, func(e entry) bool { return !own[e.pid] && is(e) }, true), func(e entry) bool { return own[e.pid] })
 	}
-	pause := time.Millisecond
+	pause, quiet := time.Millisecond, 0
 	for begin := sinceBoot(); ; time.Sleep(pause) {
 		found := find()
+		if len(found) > 0 {
+			quiet = 0
+		} else if quiet++; quiet < looks { // one that is becoming another program cannot be told just then
+			continue
+		}
 		if len(found) == 0 || sinceBoot()-begin > strayLimit {
 			return len(seen), len(found)
 		}
