@@ -117,7 +117,7 @@ type Metrics struct {
 
 // Result is the answer of an attempt.
 type Result struct {
-	Status   Outcome `json:"status"` // completed, failed, timeout or cancelled
+	Status   Outcome `json:"status"` // completed, failed, timeout, cancelled; or lost or released, where its device has ended it
 	ExitCode *int    `json:"exit_code,omitempty"`
 	Reason   string  `json:"reason,omitempty"`
 	Wall     float64 `json:"execution_time"` // seconds
