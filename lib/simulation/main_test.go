@@ -2,16 +2,18 @@ package simulation
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
 	"github.com/retire-cluster/retire-cluster/lib/mainnode"
 	"github.com/retire-cluster/retire-cluster/lib/store"
+	"github.com/retire-cluster/retire-cluster/lib/task"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
@@ -28,6 +30,8 @@ type mainNode struct {
 	conns  map[int64]*conn
 	last   int64
 	leases int
+	admin  string        // a token
+	wall   time.Duration // by which its wall clock is wrong
 }
 
 func newMainNode(w *world) *mainNode {
@@ -37,42 +41,52 @@ func newMainNode(w *world) *mainNode {
 			m.db.Close()
 		}
 	})
-	m.start()
+	m.open()
+	token := wire.NewToken(wire.RoleAdmin)
+	m.admin = token.String()
+	b := m.db.NewBatch()
+	b.Token(store.Token{ID: token.ID, Role: string(token.Role), Hash: token.Hash(), Created: w.now})
+	if err := b.Commit(context.Background()); err != nil {
+		w.t.Fatal(err)
+	}
 	return m
 }
 
-func (m *mainNode) start() {
+func (m *mainNode) open() {
 	var err error
 	if m.db, err = store.Open(context.Background(), m.path); err != nil {
 		m.w.t.Fatal(err)
+	}
+}
+
+// now is the time as this process reads it.
+func (m *mainNode) now() time.Time { return stamp(m.w.now.Add(m.wall), m.w.since()) }
+
+func (m *mainNode) start() {
+	if m.up {
+		return
+	}
+	if m.db == nil {
+		m.open()
 	}
 	lease := func() string { // random in the real one; here it must only never be the same
 		m.leases++
 		return fmt.Sprintf("lease-%d", m.leases)
 	}
-	if m.core, err = mainnode.NewCore(context.Background(), mainnode.Defaults(), m.db, slog.New(slog.DiscardHandler), m.w.now, lease); err != nil {
+	ctx := context.Background()
+	last, err := m.db.LastEvent(ctx)
+	if err != nil {
 		m.w.t.Fatal(err)
 	}
+	if m.core, err = mainnode.NewCore(ctx, mainnode.Defaults(), m.db, slog.New(slog.DiscardHandler), m.now(), lease); err != nil {
+		m.w.t.Fatal(err)
+	}
+	m.w.log("main node: starts, its clock is wrong by %s", m.wall)
 	m.life++
 	m.up, m.busy, m.inputs = true, false, nil
-	if err := m.core.Start(m.w.now).Batch.Commit(context.Background()); err != nil {
-		m.w.t.Fatal(err)
-	}
+	m.w.see(observation{what: mainStarted, seq: last})
+	m.commit(m.core.Start(m.now()))
 	m.tick(m.life)
-}
-
-// admin makes the token that clients and devices use.
-func (m *mainNode) admin() {
-	token := wire.NewToken(wire.RoleAdmin)
-	m.w.history.admin = token.String()
-	b := m.db.NewBatch()
-	b.Token(store.Token{ID: token.ID, Role: string(token.Role), Hash: token.Hash(), Created: m.w.now})
-	if err := b.Commit(context.Background()); err != nil {
-		m.w.t.Fatal(err)
-	}
-	m.up = false
-	m.db.Close()
-	m.start()
 }
 
 func (m *mainNode) tick(life int) {
@@ -84,11 +98,16 @@ func (m *mainNode) tick(life int) {
 
 // crash ends the process. Every connection breaks; what was not committed is gone.
 func (m *mainNode) crash() {
+	if !m.up {
+		return
+	}
 	m.w.log("main node: crashes")
 	m.up = false
+	m.w.see(observation{what: mainDied})
 	m.db.Close()
+	m.db = nil
 	for _, session := range slices.Sorted(maps.Keys(m.conns)) { // in an order that is the same in every replay
-		m.conns[session].cut(true)
+		m.conns[session].end()
 	}
 	clear(m.conns)
 }
@@ -119,16 +138,22 @@ func (m *mainNode) wake() {
 func (m *mainNode) round() {
 	inputs := m.inputs
 	m.inputs, m.busy = nil, false
-	r := m.core.Decide(m.w.now, inputs)
+	for _, in := range inputs {
+		if c := m.conns[in.Session]; c != nil && c.device != "" && in.Body != nil {
+			m.w.see(observation{what: heard, device: c.device})
+		}
+	}
+	r := m.core.Decide(m.now(), inputs)
 	if m.crashNow(len(inputs)) {
-		m.w.log("main node: crashes before a commit")
+		m.w.log("main node: crashed before a commit")
 		return
 	}
-	if err := r.Batch.Commit(context.Background()); err != nil {
-		m.w.t.Fatal(err)
+	for i := range r.Effects {
+		m.welcomed(&r.Effects[i])
 	}
+	m.commit(r)
 	if m.crashNow(len(inputs)) {
-		m.w.log("main node: crashes after a commit, before it says anything")
+		m.w.log("main node: crashed after a commit, before it said anything")
 		return
 	}
 	for i := range r.Effects {
@@ -136,9 +161,89 @@ func (m *mainNode) round() {
 	}
 }
 
+// commit writes what was decided, and lets the onlooker see what stands on the disk then.
+func (m *mainNode) commit(r mainnode.Round) {
+	if err := r.Batch.Commit(context.Background()); err != nil {
+		m.w.t.Fatal(err)
+	}
+	for i := range r.Events {
+		if e := &r.Events[i]; e.Kind == cluster.JobSubmitted {
+			m.w.see(observation{what: added, many: e.Count})
+		}
+	}
+	touched := slices.Clone(r.Touched)
+	for i := range r.Effects {
+		if s, ok := r.Effects[i].Message.Body.(wire.Submitted); ok {
+			touched = append(touched, s.Tasks...)
+		}
+	}
+	slices.Sort(touched)
+	for _, id := range slices.Compact(touched) {
+		m.show(id)
+	}
+	for i := range r.Events {
+		e := &r.Events[i]
+		m.w.see(observation{what: happened, seq: e.Seq})
+		if e.Kind == cluster.TaskEnded {
+			m.w.see(observation{what: ended, lease: task.Lease{Task: e.Task}, state: e.State})
+		}
+	}
+}
+
+// show lets the onlooker see a task as it stands on the disk, and before that how the attempts stand that it has had since they last looked.
+func (m *mainNode) show(id task.ID) {
+	o := observation{what: stands, lease: task.Lease{Task: id}}
+	t, err := m.db.Task(context.Background(), id)
+	if err == nil {
+		o.mode = modeOf(&t.Spec)
+		for n := max(1, m.w.judge.task(id).lease.Attempt); n < t.Attempt; n++ {
+			before := o
+			before.state = task.Queued
+			m.showAttempt(before, n)
+		}
+		o.state = t.State
+	}
+	m.showAttempt(o, t.Attempt)
+}
+
+func (m *mainNode) showAttempt(o observation, number int) {
+	id := o.lease.Task
+	a, ok, err := m.db.Attempt(context.Background(), id, number)
+	if err != nil {
+		m.w.t.Fatal(err)
+	}
+	o.lease.Attempt = number
+	if ok {
+		o.lease.Token, o.outcome, o.device = a.Lease, a.Outcome, a.Device
+	}
+	m.w.log("main node: %s stands as %s, attempt %d on %s is %s", id, o.state, o.lease.Attempt, o.device, o.outcome)
+	m.w.see(o)
+}
+
+// showAll lets the onlooker see all that is on the disk, when everything is at rest.
+func (m *mainNode) showAll() {
+	ctx := context.Background()
+	for _, id := range slices.Sorted(maps.Keys(m.w.judge.tasks)) {
+		m.show(id)
+		t := m.w.judge.tasks[id]
+		if t.state != task.Completed {
+			continue
+		}
+		chunks, err := m.db.Output(ctx, id, t.lease.Attempt, 0, 1<<30)
+		if err != nil {
+			m.w.t.Fatal(err)
+		}
+		var text strings.Builder
+		for _, c := range chunks {
+			text.Write(c.Data)
+		}
+		m.w.see(observation{what: kept, lease: t.lease, text: text.String()})
+	}
+}
+
 // crashNow crashes it at the worst moment, now and then, while there are faults.
 func (m *mainNode) crashNow(inputs int) bool {
-	if inputs == 0 || !m.w.history.faulty || !m.w.chance(400) {
+	if inputs == 0 || !m.w.faulty || !m.w.chance(400) {
 		return false
 	}
 	m.w.faults++
@@ -147,109 +252,44 @@ func (m *mainNode) crashNow(inputs int) bool {
 	return true
 }
 
+// welcomed notes that a hello was one that counts.
+func (m *mainNode) welcomed(e *mainnode.Effect) {
+	if body, ok := e.Message.Body.(wire.Welcome); ok && body.DeviceID != "" && m.conns[e.Session] != nil {
+		m.conns[e.Session].device = body.DeviceID
+		m.w.see(observation{what: heard, device: body.DeviceID})
+	}
+}
+
 func (m *mainNode) act(e *mainnode.Effect) {
 	c := m.conns[e.Session]
 	if c == nil {
 		return
 	}
+	if a, ok := e.Message.Body.(wire.Assign); ok {
+		m.w.see(observation{what: assigned, device: c.device, lease: a.Task.Lease})
+	}
 	if e.Message.Type != "" {
-		m.w.history.said(&e.Message)
 		c.toPeer(e.Message)
 	}
 	if e.Close {
 		delete(m.conns, c.session)
-		c.cut(true)
+		c.end()
 	}
 }
 
-// conn is a connection to the main node. Messages arrive in order, or not at all.
-type conn struct {
-	w       *world
-	session int64
-	key     string // the peer's certificate
-	peer    func(wire.Message)
-	lost    func() // the peer notices that it is gone
-	dead    bool
-	up, dn  time.Time // when the last message of each direction arrives
-}
-
-func (m *mainNode) connect(key string, peer func(wire.Message), lost func()) *conn {
-	m.last++
-	c := &conn{w: m.w, session: m.last, key: key, peer: peer, lost: lost}
-	m.conns[c.session] = c
-	return c
-}
-
-// arrive gives the time at which a message arrives that is sent now, behind the one before it.
-func (c *conn) arrive(before *time.Time) time.Duration {
-	at := c.w.now.Add(time.Millisecond + c.w.soon(20*time.Millisecond))
-	if c.w.history.faulty && c.w.chance(50) {
-		at = at.Add(c.w.soon(20 * time.Second))
-	}
-	if at.Before(*before) {
-		at = *before
-	}
-	*before = at
-	return at.Sub(c.w.now)
-}
-
-func (c *conn) toMain(m wire.Message) {
-	m = overTheWire(c.w, m)
-	c.w.after(c.arrive(&c.up), func() {
-		main := c.w.main
-		if c.dead || main.conns[c.session] != c {
-			return
-		}
-		body, err := mainnode.Decode(&m)
-		if err != nil || body == nil {
-			c.w.fail("the main node cannot read %s: %v", m.Type, err)
-		}
-		m.Data = nil
-		main.give(&mainnode.Input{Session: c.session, Fingerprint: c.key, Message: m, Body: body})
-	})
-}
-
-func (c *conn) toPeer(m wire.Message) {
-	m = overTheWire(c.w, m)
-	c.w.after(c.arrive(&c.dn), func() {
-		if !c.dead {
-			c.peer(m)
-		}
-	})
-}
-
-// cut ends the connection: what is under way is lost. The peer notices at once, or only when it has heard nothing for long.
-func (c *conn) cut(atOnce bool) {
-	if c.dead {
+// ask lets the core be asked between two messages; answer happens when what it decided is committed.
+func (m *mainNode) ask(question func(*mainnode.Core) bool, answer func()) {
+	if !m.up {
 		return
 	}
-	c.dead = true
-	notice := c.w.soon(90 * time.Second)
-	if atOnce {
-		notice = c.w.soon(100 * time.Millisecond)
-	}
-	c.w.after(notice, c.lost)
-	session := c.session
-	// The main node hears of it in the end, or never: then the next hello or the end of the lease tells.
-	if !c.w.chance(3) {
-		life := c.w.main.life
-		c.w.after(c.w.soon(10*time.Minute), func() {
-			if m := c.w.main; m.up && m.life == life && m.conns[session] == c {
-				delete(m.conns, session)
-				m.give(&mainnode.Input{Session: session})
-			}
-		})
-	}
-}
-
-// overTheWire makes of a message what the other side reads.
-func overTheWire(w *world, m wire.Message) wire.Message {
-	if m.Body != nil {
-		data, err := json.Marshal(m.Body)
-		if err != nil {
-			w.t.Fatal(err)
+	life := m.life
+	m.give(mainnode.Ask(func(core *mainnode.Core) {
+		if question(core) {
+			m.w.after(10*time.Millisecond, func() { // by then it is committed, or the main node has crashed
+				if m.life == life && m.up {
+					answer()
+				}
+			})
 		}
-		m.Data, m.Body = data, nil
-	}
-	return m
+	}))
 }
