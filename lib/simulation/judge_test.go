@@ -138,6 +138,7 @@ var judging = map[what]func(*judge, *observation){
 	synced:   (*judge).synced,
 	vanished: func(j *judge, o *observation) { j.device(o.device).vanished = true },
 	atRest:   (*judge).atRest,
+	restored: (*judge).restored,
 }
 
 // see takes the next observation. The answer is the first thing that was wrong, now or before.
@@ -441,6 +442,18 @@ func (j *judge) synced(o *observation) {
 		if r := j.live[l]; r.unwanted > 0 && r.unwanted <= o.since && r.endBy == 0 {
 			r.endBy = o.at + killTime
 		}
+	}
+}
+
+// restored forgets what the main node was seen to know: its disk is put back to what it was.
+func (j *judge) restored(o *observation) {
+	j.tasks, j.keys, j.byState, j.added, j.event = map[task.ID]*seenTask{}, map[string]task.ID{}, map[task.State]int64{}, 0, o.seq
+	for _, r := range j.runs {
+		r.outcome, r.sent = "", false
+		r.unwanted = cmp.Or(r.unwanted, j.now)
+	}
+	for _, d := range j.devices {
+		clear(d.holds)
 	}
 }
 

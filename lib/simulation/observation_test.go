@@ -43,6 +43,7 @@ const (
 
 	// What the main node does.
 	mainStarted what = "main started"
+	restored    what = "restored" // its disk was put back to what it was; seq: the last event on it
 	mainDied    what = "main died"
 	heard       what = "heard"    // it received a message of a device
 	stands      what = "stands"   // a task on its disk, after a commit

@@ -29,6 +29,8 @@ type worker struct {
 	running map[task.Lease]*program
 	timer   int
 	heard   time.Time // when it last heard of the main node, on this connection
+	slow    time.Time // nothing that is sent on a new connection arrives before
+	patient bool      // never gives a connection up
 
 	// On disk:
 	boot   int64
@@ -163,6 +165,7 @@ func (d *worker) dial(life int) {
 			d.process(func() { d.hangUp(c) })
 		}
 	})
+	c.heldUp = d.slow
 	d.conn, d.heard = c, d.w.now
 	d.later(silence, func() { d.listen(c) })
 	if d.boot == 1 && d.number == 0 {
@@ -180,8 +183,8 @@ func (d *worker) listen(c *conn) {
 	if d.conn != c {
 		return
 	}
-	if quiet := d.w.now.Sub(d.heard); quiet < silence {
-		d.later(silence-quiet, func() { d.listen(c) })
+	if quiet := d.w.now.Sub(d.heard); quiet < silence || d.patient {
+		d.later(max(time.Second, silence-quiet), func() { d.listen(c) })
 		return
 	}
 	d.w.log("%s: hears nothing, and connects again", d.name)
@@ -298,6 +301,20 @@ func (d *worker) do(e rcworker.Effect) {
 	case rcworker.SpoolJudged:
 		d.spool = slices.DeleteFunc(d.spool, func(k rcworker.Spooled) bool { return k.Lease == e.Lease })
 		d.w.see(observation{what: forgot, device: d.name, lease: e.Lease})
+	case rcworker.Quit:
+		d.quit()
+	}
+}
+
+// quit ends the process, which has nothing left to do.
+func (d *worker) quit() {
+	d.w.log("%s: leaves", d.name)
+	d.up = false
+	d.w.see(observation{what: died, device: d.name})
+	if c := d.conn; c != nil {
+		d.conn = nil
+		c.cut(0)
+		d.w.after(time.Second, c.tellMain)
 	}
 }
 
