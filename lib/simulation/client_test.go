@@ -51,13 +51,14 @@ type behaviour struct {
 	Runs   time.Duration `json:"runs,omitempty"` // and then ends
 	Exit   int           `json:"exit,omitempty"`
 	Poison bool          `json:"poison,omitempty"` // its device dies of it
+	mode
 }
 
 const work = "work" // the type of all tasks
 
 func spec(b behaviour) task.Spec {
 	payload, _ := json.Marshal(b)
-	return task.Spec{Type: work, Payload: payload}
+	return task.Spec{Type: work, Payload: payload, Policy: task.Policy{Exclusive: b.exclusive, AtMostOnce: b.once}}
 }
 
 // submit hands in tasks under one key; times is how often, at once. The key is what the tasks are known by later.
@@ -115,7 +116,7 @@ func (w *world) behaviourOf(payload json.RawMessage) (b behaviour) {
 }
 
 // modeOf says how a task may be run.
-func modeOf(*task.Spec) mode { return mode{} }
+func modeOf(s *task.Spec) mode { return mode{s.Exclusive, s.AtMostOnce} }
 
 // count shows a client how many tasks there are in which state.
 func (c *client) count() {
@@ -129,31 +130,27 @@ func (c *client) count() {
 	c.w.see(o)
 }
 
-// drain lets a device drain, or work again.
-func (c *client) drain(device string, on bool) {
-	if !c.w.main.up {
-		c.w.after(c.w.soon(5*time.Second), func() { c.drain(device, on) })
-		return
-	}
-	if !on {
-		c.w.see(observation{what: resumed, device: device})
-	}
-	life := c.w.main.life
-	done := false
-	c.w.main.ask(func(core *mainnode.Core) bool {
-		if on {
-			return core.Drain(device) == nil
-		}
-		core.Undrain(device)
-		done = true
-		return false
-	}, func() {
-		c.w.log("%s: drains", device)
+// drain lets a device drain, within some time, or for as long as it takes.
+func (c *client) drain(device string, within time.Duration) {
+	c.w.main.ask(func(core *mainnode.Core) bool { return core.Drain(device, within) == nil }, func() {
+		c.w.log("%s: drains within %s", device, within)
 		c.w.see(observation{what: drained, device: device})
 	})
-	c.w.after(time.Second, func() { // a crash may have come before the commit
-		if !on && (!done || c.w.main.life != life) {
-			c.drain(device, false)
+}
+
+// undrain lets a device work again, however long it takes until the main node has heard of that.
+func (c *client) undrain(device string) {
+	c.w.see(observation{what: resumed, device: device})
+	life, done := c.w.main.life, false
+	c.w.main.ask(func(core *mainnode.Core) bool { return core.Undrain(device) == nil }, func() { done = true })
+	c.w.after(time.Second, func() {
+		if !done || c.w.main.life != life {
+			c.undrain(device)
 		}
 	})
+}
+
+// retry queues a task again that has ended.
+func (c *client) retry(id task.ID) {
+	c.w.main.ask(func(core *mainnode.Core) bool { return core.Retry(id) }, func() { c.w.log("retried %s", id) })
 }

@@ -138,6 +138,7 @@ var judging = map[what]func(*judge, *observation){
 	synced:   (*judge).synced,
 	vanished: func(j *judge, o *observation) { j.device(o.device).vanished = true },
 	atRest:   (*judge).atRest,
+	retried:  (*judge).retried,
 	restored: (*judge).restored,
 }
 
@@ -294,7 +295,7 @@ func (j *judge) attempt(t *seenTask, o *observation) {
 	if o.outcome == task.AttemptLost && r.outcome.Open() {
 		j.lost(t, r)
 	}
-	if o.state == task.Queued && o.outcome == task.AttemptLost && o.mode.once && r.started {
+	if o.state == task.Queued && o.outcome == task.AttemptLost && o.mode.once && r.started && r.outcome.Open() {
 		j.fail("I8", "task %s runs at most once, attempt %d had begun, and it waits again", o.lease.Task, o.lease.Attempt)
 	}
 	r.outcome = o.outcome
@@ -306,7 +307,7 @@ func (j *judge) lost(t *seenTask, r *seenRun) {
 	silent := j.now - max(d.heard, j.upSince)
 	has := j.live[r.lease] != nil || r.result != "" && !r.forgotten
 	switch {
-	case r.gaveBack:
+	case r.gaveBack && !r.mode.once:
 		j.fail("I18", "attempt %v was given back by %s, and counts as lost", r.lease, r.device)
 	case has && silent < leaseTime:
 		j.fail("I19", "attempt %v was taken from %s, which has it, and was silent for %s only", r.lease, r.device, silent)
@@ -427,6 +428,19 @@ func (j *judge) judged(o *observation) {
 	case o.verdict == wire.Unknown && r.outcome != "":
 		j.fail("I6", "attempt %v is known, and was said to be unknown", o.lease)
 	}
+}
+
+func (j *judge) spooled(o *observation) {
+	r := j.run(o.lease)
+	r.device, r.result, r.forgotten = o.device, o.outcome, false
+}
+
+// retried lets a task begin anew: what was said of its end is over.
+func (j *judge) retried(o *observation) {
+	t := j.task(o.lease.Task)
+	j.byState[t.state]--
+	j.byState[task.Queued]++
+	t.state, t.told, t.cancelled, t.ends, t.deaths, t.start = task.Queued, 0, false, 0, 0, 0
 }
 
 func (j *judge) forgot(o *observation) {

@@ -141,6 +141,9 @@ func (m *mainNode) round() {
 	for _, in := range inputs {
 		if c := m.conns[in.Session]; c != nil && c.device != "" && in.Body != nil {
 			m.w.see(observation{what: heard, device: c.device})
+			if r, ok := in.Body.(*wire.Release); ok {
+				m.w.see(observation{what: gaveBack, device: c.device, lease: r.Lease})
+			}
 		}
 	}
 	r := m.core.Decide(m.now(), inputs)
@@ -167,8 +170,11 @@ func (m *mainNode) commit(r mainnode.Round) {
 		m.w.t.Fatal(err)
 	}
 	for i := range r.Events {
-		if e := &r.Events[i]; e.Kind == cluster.JobSubmitted {
+		switch e := &r.Events[i]; e.Kind {
+		case cluster.JobSubmitted:
 			m.w.see(observation{what: added, many: e.Count})
+		case cluster.TaskRetried:
+			m.w.see(observation{what: retried, lease: task.Lease{Task: e.Task}})
 		}
 	}
 	touched := slices.Clone(r.Touched)

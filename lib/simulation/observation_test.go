@@ -43,6 +43,7 @@ const (
 
 	// What the main node does.
 	mainStarted what = "main started"
+	retried     what = "retried"  // a task that had ended waits again
 	restored    what = "restored" // its disk was put back to what it was; seq: the last event on it
 	mainDied    what = "main died"
 	heard       what = "heard"    // it received a message of a device
@@ -64,7 +65,7 @@ const (
 	spoilt   what = "spoilt"    // a result that was in the spool went with the power
 	forgot   what = "forgot"    // a result left the spool
 	judged   what = "judged"    // a verdict arrived
-	gaveBack what = "gave back" // an attempt
+	gaveBack what = "gave back" // an attempt, and the main node has heard of it
 	synced   what = "synced"    // what the main node thinks of its attempts arrived
 	vanished what = "vanished"  // it will never come back
 	atRest   what = "at rest"   // nobody does anything any more, all has had its time

@@ -360,13 +360,13 @@ func deviceDrains(w *world) {
 	a := w.join(2)
 	first := w.one(behaviour{Runs: 10 * time.Minute})
 	a.started(first)
-	w.client.drain(a.name, true)
+	w.client.drain(a.name, 0)
 	w.run(time.Second)
 	second := w.one(behaviour{Runs: time.Minute})
 	w.restart(time.Second)
 	w.run(30 * time.Minute)
 	w.want("I18", w.is(first) == task.Completed && w.starts(second) == 0, "what ran is finished, and nothing new was begun")
-	w.client.drain(a.name, false)
+	w.client.undrain(a.name)
 	w.rest()
 }
 

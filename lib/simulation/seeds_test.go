@@ -119,8 +119,11 @@ func (w *world) settled() {
 func (w *world) someTasks() {
 	var specs []task.Spec
 	for range 1 + w.rng.IntN(6) {
-		s := spec(behaviour{Poison: w.chance(15)})
-		s.Retries, s.Priority = w.rng.IntN(3), task.Priority(w.rng.IntN(4)-1)
+		s := spec(behaviour{Poison: w.chance(15), mode: mode{w.chance(3), w.chance(5)}})
+		s.Priority = task.Priority(w.rng.IntN(4) - 1)
+		if !s.AtMostOnce {
+			s.Retries = w.rng.IntN(3)
+		}
 		specs = append(specs, s)
 	}
 	w.client.submit(1+w.rng.IntN(2), specs...)
@@ -148,7 +151,7 @@ func (w *world) fault() {
 	w.faults++
 	d := w.workers[w.rng.IntN(len(w.workers))]
 	faults := []func(*worker){w.mainCrashes, w.workerCrashes, w.workerCrashes, w.cuts, w.goesAway, w.sleeps, w.sleeps, w.freezes, w.holds, w.holds, w.stepsClock,
-		w.cancels, w.cancels, w.drains}
+		w.cancels, w.cancels, w.retries, w.drains}
 	faults[w.rng.IntN(len(faults))](d)
 }
 
@@ -212,10 +215,20 @@ func (w *world) cancels(*worker) {
 	}
 }
 
+func (w *world) retries(*worker) {
+	if id := w.someTask(); id != 0 {
+		w.client.retry(id)
+	}
+}
+
 // drains asks a device to drain, and to work again a while later.
 func (w *world) drains(d *worker) {
-	w.client.drain(d.name, true)
-	w.after(w.soon(10*time.Minute), func() { w.client.drain(d.name, false) })
+	within := time.Duration(0)
+	if w.chance(2) {
+		within = w.soon(3 * time.Minute)
+	}
+	w.client.drain(d.name, within)
+	w.after(w.soon(10*time.Minute), func() { w.client.undrain(d.name) })
 }
 
 // heal ends all faults.
@@ -231,7 +244,7 @@ func (w *world) heal() {
 	}
 	for _, d := range w.workers {
 		d.away = time.Time{}
-		w.client.drain(d.name, false)
+		w.client.undrain(d.name)
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 type worker struct {
 	w       *world
 	name    string
+	key     string  // of its certificate
+	rate    float64 // of its clock: 1 is right
 	slots   int
 	core    *rcworker.Core
 	life    int
@@ -28,6 +30,7 @@ type worker struct {
 	waiting []func()  // what the process will do when it can
 	running map[task.Lease]*program
 	timer   int
+	asked   time.Time // when the last hello was sent, by its clock
 	heard   time.Time // when it last heard of the main node, on this connection
 	slow    time.Time // nothing that is sent on a new connection arrives before
 	patient bool      // never gives a connection up
@@ -36,11 +39,15 @@ type worker struct {
 	boot   int64
 	number int64 // of connections in this life
 	spool  []rcworker.Spooled
+	lately []rcworker.Spooled // left the spool a moment ago
 }
 
 // program is a process that an attempt runs.
 type program struct {
 	lease  task.Lease
+	until  time.Time     // by the device's clock, when it must be over; zero: no matter when
+	grace  time.Duration // to end by itself then
+	fences int           // how often that was set
 	does   behaviour
 	prints []string // still to be printed
 	killed bool
@@ -48,7 +55,11 @@ type program struct {
 }
 
 func (w *world) addWorker(slots int) *worker {
-	d := &worker{w: w, name: fmt.Sprintf("device%d", len(w.workers)+1), slots: slots}
+	d := &worker{w: w, name: fmt.Sprintf("device%d", len(w.workers)+1), rate: 1, slots: slots}
+	d.key = "key of " + d.name
+	if !w.calm {
+		d.rate = 0.976 + 0.048*w.rng.Float64() // two clocks differ by 5 % at most
+	}
 	w.workers = append(w.workers, d)
 	d.start()
 	return d
@@ -75,15 +86,8 @@ func (d *worker) crash(power bool) {
 	d.w.log("%s: crashes, power %v, running %d", d.name, power, len(d.running))
 	d.up = false
 	d.w.see(observation{what: died, device: d.name})
-	if power && len(d.spool) > 0 {
-		keep := len(d.spool)
-		if !d.w.calm {
-			keep = d.w.rng.IntN(len(d.spool) + 1)
-		}
-		for _, k := range d.spool[keep:] {
-			d.w.see(observation{what: spoilt, device: d.name, lease: k.Lease})
-		}
-		d.spool = d.spool[:keep]
+	if power {
+		d.tear()
 	}
 	if c := d.conn; c != nil {
 		d.conn = nil
@@ -94,9 +98,31 @@ func (d *worker) crash(power bool) {
 	}
 }
 
-// now is the time as this device reads it: its wall clock was never set, and beside it goes a clock that sleep does not stop.
+// tear lets the newest writes to the spool be gone, as when the power goes: results, and that some were judged. What must survive that was synced.
+func (d *worker) tear() {
+	keep := len(d.spool)
+	for keep > 0 && !d.w.calm && !d.spool[keep-1].Synced && d.w.chance(2) {
+		keep--
+		d.w.see(observation{what: spoilt, device: d.name, lease: d.spool[keep].Lease})
+	}
+	d.spool = d.spool[:keep]
+	if len(d.lately) > 0 && d.w.chance(3) {
+		for _, k := range d.lately {
+			d.w.see(observation{what: spooled, device: d.name, lease: k.Lease, outcome: k.Result.Status})
+		}
+		d.spool = slices.Concat(d.lately, d.spool)
+	}
+	d.lately = nil
+}
+
+// now is the time as this device reads it: its wall clock was never set, and goes on while it sleeps.
 func (d *worker) now() time.Time {
-	return stamp(time.Unix(0, 0).Add(d.w.since()), d.w.since()+time.Duration(d.boot)*time.Hour)
+	return time.Unix(0, 0).Add(time.Duration(float64(d.w.since()) * d.rate))
+}
+
+// in is the time until the device's clock shows something.
+func (d *worker) in(at time.Time) time.Duration {
+	return max(time.Millisecond, time.Duration(float64(at.Sub(d.now()))/d.rate))
 }
 
 // later lets the device do something, in this life, when it is not asleep.
@@ -160,7 +186,7 @@ func (d *worker) dial(life int) {
 		return
 	}
 	var c *conn
-	c = d.w.main.connect("key of "+d.name, func(m wire.Message) { d.hear(c, m) }, func() {
+	c = d.w.main.connect(d.key, func(m wire.Message) { d.hear(c, m) }, func() {
 		if d.life == life && d.up {
 			d.process(func() { d.hangUp(c) })
 		}
@@ -203,7 +229,9 @@ func (d *worker) hangUp(c *conn) {
 
 func (d *worker) hello() {
 	d.number++
-	d.conn.toMain(wire.Message{Type: wire.TypeHello, ID: "hello", Body: wire.Hello{Protocol: wire.Spoken, BootCount: d.boot, Session: d.number, Held: d.core.Held()}})
+	d.asked = d.now()
+	d.conn.toMain(wire.Message{Type: wire.TypeHello, ID: "hello", Body: wire.Hello{Protocol: wire.Spoken, BootCount: d.boot, Session: d.number,
+		Life: fmt.Sprint(d.name, " ", d.life), Held: d.core.Held()}})
 }
 
 // hear is a message that arrives.
@@ -228,14 +256,14 @@ func (d *worker) take(c *conn, m wire.Message) {
 		d.decode(&m, &welcome)
 		d.w.log("%s: is welcome", d.name)
 		c.toMain(wire.Message{Type: wire.TypeRegister, ID: "register", Body: device.Profile{Slots: d.slots, TaskTypes: []string{work}}})
-		d.step(rcworker.Welcomed{Welcome: welcome})
+		d.step(rcworker.Welcomed{Welcome: welcome, Asked: d.asked})
 		d.w.see(observation{what: synced, device: d.name, since: said})
 	case m.Type == wire.TypeError && (m.ReplyTo == "hello" || m.ReplyTo == "join"):
 		d.refused(c, &m)
 	default:
 		d.judged(&m)
 		d.step(rcworker.Received{Message: m})
-		if m.ReplyTo == "heartbeat" {
+		if m.ReplyTo == rcworker.HeartbeatID && m.Type == wire.TypeAck {
 			d.w.see(observation{what: synced, device: d.name, since: said})
 		}
 	}
@@ -278,7 +306,7 @@ func (d *worker) step(in rcworker.Input) {
 	}
 	d.timer++
 	mine := d.timer
-	d.later(max(time.Millisecond, d.core.Next().Sub(d.now())), func() {
+	d.later(d.in(d.core.Next()), func() {
 		if d.timer == mine {
 			d.process(func() { d.step(rcworker.Timer{}) })
 		}
@@ -290,15 +318,25 @@ func (d *worker) do(e rcworker.Effect) {
 	case rcworker.SendMessage:
 		d.send(e.Message)
 	case rcworker.SendHeartbeat:
-		d.send(wire.Message{Type: wire.TypeHeartbeat, ID: "heartbeat", Body: e.Heartbeat})
+		d.send(wire.Message{Type: wire.TypeHeartbeat, ID: rcworker.HeartbeatID, Body: e.Heartbeat})
 	case rcworker.StartAttempt:
 		d.run(e)
+	case rcworker.Fence:
+		d.fence(e)
 	case rcworker.KillAttempt:
 		d.kill(e.Lease)
+	case rcworker.ParkResult:
+		d.w.log("%s: puts the result of %v aside", d.name, e.Lease)
 	case rcworker.SpoolResult:
 		d.spool = append(d.spool, e.Spooled)
 		d.w.see(observation{what: spooled, device: d.name, lease: e.Lease, outcome: e.Result.Status})
 	case rcworker.SpoolJudged:
+		for _, k := range d.spool {
+			if k.Lease == e.Lease {
+				d.lately = append(d.lately, k)
+			}
+		}
+		d.lately = d.lately[max(0, len(d.lately)-3):]
 		d.spool = slices.DeleteFunc(d.spool, func(k rcworker.Spooled) bool { return k.Lease == e.Lease })
 		d.w.see(observation{what: forgot, device: d.name, lease: e.Lease})
 	case rcworker.Quit:
@@ -319,9 +357,6 @@ func (d *worker) quit() {
 }
 
 func (d *worker) send(m wire.Message) {
-	if r, ok := m.Body.(wire.Release); ok {
-		d.w.see(observation{what: gaveBack, device: d.name, lease: r.Lease})
-	}
 	if d.conn == nil {
 		return
 	}
@@ -416,12 +451,35 @@ func (d *worker) kill(l task.Lease) {
 	d.later(d.w.soon(10*time.Second), func() { d.end(p, task.Result{Status: task.AttemptCancelled}) })
 }
 
+// fence sets when a program must be over. Its slot's helper sees to that, even while the process stands still.
+func (d *worker) fence(f rcworker.Fence) {
+	if p := d.running[f.Lease]; p != nil {
+		p.until, p.grace = f.Until, f.Grace
+		p.fences++
+		d.watch(p, p.fences)
+	}
+}
+
+// watch ends a program whose time is up: it is asked to end, and made to.
+func (d *worker) watch(p *program, fence int) {
+	now := d.now()
+	switch {
+	case p.over || p.fences != fence:
+	case p.until.After(now):
+		d.later(d.in(p.until), func() { d.watch(p, fence) })
+	default:
+		most := max(p.until.Add(p.grace).Sub(now), time.Second)
+		d.later(d.in(now.Add(d.w.soon(most))), func() { d.end(p, task.Result{Status: task.AttemptLost}) })
+	}
+}
+
 func (d *worker) end(p *program, r task.Result) {
 	if p.over {
 		return
 	}
 	p.over = true
 	delete(d.running, p.lease)
+	d.w.log("%s: %v ends, %s", d.name, p.lease, r.Status)
 	d.w.see(observation{what: stopped, device: d.name, lease: p.lease})
 	d.process(func() { d.step(rcworker.Ended{Lease: p.lease, Result: r}) })
 }
