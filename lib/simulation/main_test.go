@@ -279,7 +279,7 @@ func (m *mainNode) act(e *mainnode.Effect) {
 	}
 	if e.Close {
 		delete(m.conns, c.session)
-		c.end()
+		c.finish()
 	}
 }
 

@@ -81,10 +81,16 @@ func (c *conn) toPeer(m wire.Message) {
 	})
 }
 
-// end ends the connection from the main node's side, whose end or death the peer's system tells the peer.
+// end ends the connection from the main node's side, whose death the peer's system tells the peer.
 func (c *conn) end() {
 	c.deaf = true
 	c.cut(100 * time.Millisecond)
+}
+
+// finish ends the connection from the main node's side behind what was said last.
+func (c *conn) finish() {
+	c.deaf = true
+	c.w.after(max(0, c.dn.Sub(c.w.now)), c.end)
 }
 
 // cut ends the connection for the peer, who notices it in a while. What is under way to the main node may still arrive there; that the

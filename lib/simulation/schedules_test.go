@@ -39,6 +39,20 @@ var schedules = map[string]func(*world){
 	"output lost under way":           outputLostUnderWay,
 	"clock is set":                    clockIsSet,
 	"clock is set while one waits":    clockIsSetWhileOneWaits,
+	"exclusive, cut off":              exclusiveCutOff,
+	"exclusive, frozen":               exclusiveFrozen,
+	"exclusive, asleep":               exclusiveAsleep,
+	"exclusive, answers late":         exclusiveAnswersLate,
+	"exclusive, welcome late":         exclusiveWelcomeLate,
+	"exclusive, cancelled, retried":   exclusiveRetried,
+	"exclusive, retried, clock set":   exclusiveRetriedClockSet,
+	"assigned in its sleep":           assignedInItsSleep,
+	"at most once, device dies":       onceDeviceDies,
+	"at most once, not begun":         onceNotBegun,
+	"begun and ended unheard":         begunAndEndedUnheard,
+	"time to drain is over":           drainTimeIsOver,
+	"two machines, one key":           twoMachines,
+	"power goes after the verdict":    powerGoesAfterVerdict,
 }
 
 func TestSchedules(t *testing.T) {
@@ -439,7 +453,6 @@ func clockIsSet(w *world) {
 
 // clockIsSetWhileOneWaits: a task waits for its retry, the main node restarts, and then its wall clock is set back.
 func clockIsSetWhileOneWaits(w *world) {
-	w.t.Skip("found: what waited when the main node started compares wall clocks; see the issue")
 	a := w.join(1)
 	failing := spec(behaviour{Runs: time.Second, Exit: 1})
 	failing.Retries = 1
@@ -449,4 +462,192 @@ func clockIsSetWhileOneWaits(w *world) {
 	w.restart(100 * time.Millisecond)
 	w.main.wall = -10 * 365 * 24 * time.Hour
 	w.rest()
+}
+
+// Those that follow are of exclusive tasks, on a device that cannot be heard of while another one is free.
+
+func exclusiveTask(w *world, a *worker) task.ID {
+	id := w.one(behaviour{Runs: time.Hour, mode: mode{exclusive: true}})
+	a.started(id)
+	w.join(1)
+	w.run(10 * time.Minute)
+	return id
+}
+
+func exclusiveCutOff(w *world) {
+	a := w.join(1)
+	id := exclusiveTask(w, a)
+	a.unplug(15 * time.Minute)
+	w.rest()
+	w.want("R18", w.starts(id) == 2, "another device has begun anew")
+}
+
+func exclusiveFrozen(w *world) {
+	a := w.join(1)
+	id := exclusiveTask(w, a)
+	a.frozen = w.now.Add(15 * time.Minute)
+	w.rest()
+	w.want("R18", w.starts(id) == 2, "another device has begun anew")
+}
+
+func exclusiveAsleep(w *world) {
+	a := w.join(1)
+	id := exclusiveTask(w, a)
+	a.sleep(w.now.Add(15 * time.Minute))
+	w.rest()
+	w.want("R18", w.starts(id) == 2, "another device has begun anew")
+}
+
+// exclusiveAnswersLate: what counts is when a heartbeat was sent, not when its answer arrives.
+func exclusiveAnswersLate(w *world) {
+	a := w.join(1)
+	exclusiveTask(w, a)
+	w.run(time.Minute - w.since()%time.Minute) // a moment before a heartbeat
+	beats := a.conn.up
+	w.until(2*time.Minute, "a heartbeat was sent", func() bool { return a.conn.up.After(beats) })
+	a.conn.heldDown = w.now.Add(80 * time.Second)
+	w.run(10 * time.Millisecond)
+	a.conn.heldUp = w.now.Add(time.Hour)
+	w.run(85 * time.Second)
+	a.unplug(20 * time.Minute)
+	w.rest()
+}
+
+// exclusiveWelcomeLate: the same of the first answer, when there was no heartbeat yet.
+func exclusiveWelcomeLate(w *world) {
+	a := w.join(1)
+	a.unplug(30 * time.Second)
+	w.until(time.Minute, "the connection is given up", func() bool { return a.conn == nil })
+	id := w.one(behaviour{Runs: time.Hour, mode: mode{exclusive: true}})
+	w.until(time.Minute, "the device has asked", func() bool { return a.conn != nil })
+	a.conn.heldDown = w.now.Add(80 * time.Second)
+	w.until(time.Minute, "the main node has answered", func() bool { return a.conn.device != "" })
+	a.conn.heldUp = w.now.Add(time.Hour)
+	a.started(id)
+	w.join(1)
+	a.unplug(20 * time.Minute)
+	w.rest()
+}
+
+// exclusiveRetried: what was cancelled by hand may run still on a device that has not heard of that.
+func exclusiveRetried(w *world) {
+	a := w.join(1)
+	id := exclusiveTask(w, a)
+	a.unplug(6 * time.Minute)
+	w.run(time.Second)
+	w.client.cancel(id)
+	w.run(time.Second)
+	w.client.retry(id)
+	w.rest()
+	w.want("R18", w.starts(id) == 1, "it was begun once after the retry")
+}
+
+func exclusiveRetriedClockSet(w *world) {
+	a := w.join(1)
+	id := exclusiveTask(w, a)
+	a.unplug(6 * time.Minute)
+	w.run(time.Second)
+	w.client.cancel(id)
+	w.run(time.Second)
+	w.main.wall = 10 * 365 * 24 * time.Hour
+	w.client.retry(id)
+	w.run(time.Second)
+	w.main.wall = -w.main.wall
+	w.restart(time.Second)
+	w.main.wall = -w.main.wall
+	w.rest()
+}
+
+// assignedInItsSleep: what was given to a device before it slept has been given to another when it wakes up and reads it.
+func assignedInItsSleep(w *world) {
+	a := w.join(1)
+	w.run(30 * time.Second)
+	a.patient = true // and its connection is well
+	a.conn.heldDown = w.now.Add(2 * time.Second)
+	id := w.one(behaviour{Runs: time.Hour, mode: mode{exclusive: true}})
+	w.run(time.Second)
+	a.sleep(w.now.Add(10 * time.Minute))
+	b := w.join(1)
+	b.started(id)
+	w.rest()
+	w.want("R14", w.starts(id) == 1, "it was begun once")
+}
+
+func onceDeviceDies(w *world) {
+	a := w.join(1)
+	id := w.one(behaviour{Runs: time.Hour, mode: mode{once: true}})
+	a.started(id)
+	w.join(1)
+	a.crash(true)
+	w.run(time.Minute)
+	a.start()
+	w.rest()
+	w.want("R18", w.is(id) == task.Failed && w.starts(id) == 1, "its outcome is not known")
+}
+
+// onceNotBegun: what was certainly not begun is given to another.
+func onceNotBegun(w *world) {
+	a := w.join(1)
+	a.conn.swallow = func(m *wire.Message) bool { return m.Type == wire.TypeTaskAssign }
+	id := w.one(behaviour{Runs: time.Minute, mode: mode{once: true}})
+	w.run(time.Second)
+	a.conn.cut(0)
+	w.rest()
+	w.want("R18", w.is(id) == task.Completed && w.starts(id) == 1, "it ran once")
+}
+
+// begunAndEndedUnheard: an attempt is begun and ended by its helper's death, and every word of that goes down with the connection.
+func begunAndEndedUnheard(w *world) {
+	w.t.Skip("found, and not mended yet: a worker forgets such an attempt before the main node has heard that it was begun")
+	a := w.join(1)
+	a.conn.deaf = true
+	id := w.one(behaviour{Runs: time.Minute, mode: mode{once: true}})
+	a.started(id)
+	for _, p := range a.running {
+		a.end(p, task.Result{Status: task.AttemptLost})
+	}
+	w.run(time.Second)
+	a.conn.cut(0)
+	w.rest()
+	w.want("R18", w.starts(id) == 1, "it was begun once")
+}
+
+func drainTimeIsOver(w *world) {
+	a := w.join(1)
+	id := w.one(behaviour{Runs: time.Hour})
+	a.started(id)
+	w.join(1)
+	w.client.drain(a.name, 5*time.Minute)
+	w.rest()
+	w.want("R19", w.starts(id) == 2, "it was given back and ran elsewhere")
+}
+
+// twoMachines: a copy of a device's disk is at work in another machine.
+func twoMachines(w *world) {
+	a := w.join(1)
+	b := &worker{w: w, name: "its copy", key: a.key, rate: 1, slots: 1, boot: a.boot, copied: true}
+	w.workers = append(w.workers, b)
+	b.start()
+	w.until(20*time.Minute, "they are told that there are two", func() bool { return a.twice && b.twice })
+	b.crash(true)
+	b.gone = true
+	w.workers = w.workers[:1]
+	id := w.one(behaviour{Runs: time.Minute})
+	w.rest()
+	w.want("R9", w.is(id) == task.Completed, "the one that is left works")
+}
+
+// powerGoesAfterVerdict: that a result was judged was not written whole when the power went; the result comes again.
+func powerGoesAfterVerdict(w *world) {
+	a := w.join(1)
+	id := w.one(behaviour{Runs: time.Minute})
+	w.until(5*time.Minute, "the result was judged", func() bool { return len(a.lately) == 1 })
+	for _, k := range a.lately {
+		w.see(observation{what: spooled, device: a.name, lease: k.Lease, outcome: k.Result.Status})
+	}
+	a.spool, a.lately = a.lately, nil
+	a.crash(true)
+	a.start()
+	w.rest()
+	w.want("R2", w.starts(id) == 1, "it ran once")
 }

@@ -30,10 +30,13 @@ type worker struct {
 	waiting []func()  // what the process will do when it can
 	running map[task.Lease]*program
 	timer   int
-	asked   time.Time // when the last hello was sent, by its clock
-	heard   time.Time // when it last heard of the main node, on this connection
-	slow    time.Time // nothing that is sent on a new connection arrives before
-	patient bool      // never gives a connection up
+	asked   time.Time     // when the last hello was sent, by its clock
+	heard   time.Time     // when it last heard of the main node, on this connection
+	rest    time.Duration // for which it was told not to come again
+	slow    time.Time     // nothing that is sent on a new connection arrives before
+	patient bool          // never gives a connection up
+	copied  bool          // its disk is that of another one, which has joined
+	twice   bool          // it was told that there is another one with its key
 
 	// On disk:
 	boot   int64
@@ -194,7 +197,7 @@ func (d *worker) dial(life int) {
 	c.heldUp = d.slow
 	d.conn, d.heard = c, d.w.now
 	d.later(silence, func() { d.listen(c) })
-	if d.boot == 1 && d.number == 0 {
+	if d.boot == 1 && d.number == 0 && !d.copied {
 		c.toMain(wire.Message{Type: wire.TypeJoin, ID: "join", Body: wire.Join{Protocol: wire.Spoken, Token: d.w.main.admin, Name: d.name}})
 	} else {
 		d.hello()
@@ -223,8 +226,9 @@ func (d *worker) hangUp(c *conn) {
 	}
 	d.conn = nil
 	d.step(rcworker.Disconnected{})
-	life := d.life
-	d.later(d.w.soon(20*time.Second), func() { d.dial(life) })
+	life, rest := d.life, d.rest
+	d.rest = 0
+	d.later(rest+d.w.soon(20*time.Second), func() { d.dial(life) })
 }
 
 func (d *worker) hello() {
@@ -255,7 +259,7 @@ func (d *worker) take(c *conn, m wire.Message) {
 		var welcome wire.Welcome
 		d.decode(&m, &welcome)
 		d.w.log("%s: is welcome", d.name)
-		c.toMain(wire.Message{Type: wire.TypeRegister, ID: "register", Body: device.Profile{Slots: d.slots, TaskTypes: []string{work}}})
+		c.toMain(wire.Message{Type: wire.TypeRegister, ID: "register", Body: d.profile()})
 		d.step(rcworker.Welcomed{Welcome: welcome, Asked: d.asked})
 		d.w.see(observation{what: synced, device: d.name, since: said})
 	case m.Type == wire.TypeError && (m.ReplyTo == "hello" || m.ReplyTo == "join"):
@@ -269,10 +273,16 @@ func (d *worker) take(c *conn, m wire.Message) {
 	}
 }
 
+func (d *worker) profile() device.Profile {
+	return device.Profile{Slots: d.slots, TaskTypes: []string{work}}
+}
+
 func (d *worker) refused(c *conn, m *wire.Message) {
 	var e wire.Error
 	d.decode(m, &e)
 	d.w.log("%s: is refused: %s %s", d.name, e.Code, e.Text)
+	d.twice = d.twice || e.Code == "E_DUPLICATE_IDENTITY"
+	d.rest = e.Wait()
 	if e.Code == "E_STALE_SESSION" {
 		d.boot, d.number = e.BootCount+1, 0
 	}
