@@ -485,6 +485,7 @@ func (j *judge) atRest(*observation) {
 		switch {
 		case t.state == 0 && t.acked:
 			j.fail("I1", "task %s was acknowledged and is lost", id)
+		case t.state == 0: // of a verdict on what the main node does not know
 		case !t.state.Ended():
 			j.fail("I12", "task %s is %s for ever, in attempt %d on %s", id, t.state, t.lease.Attempt, t.device)
 		case t.ends != 1:

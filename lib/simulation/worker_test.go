@@ -24,10 +24,11 @@ type worker struct {
 	up      bool
 	gone    bool // for ever
 	conn    *conn
-	away    time.Time // no network until then
-	asleep  time.Time // nothing on the device happens until then, but its clock goes on
-	frozen  time.Time // its process does nothing until then; its programs run on
-	waiting []func()  // what the process will do when it can
+	away    time.Time     // no network until then
+	asleep  time.Time     // nothing on the device happens until then, but its clock goes on
+	slept   time.Duration // in all
+	frozen  time.Time     // its process does nothing until then; its programs run on
+	waiting []func()      // what the process will do when it can
 	running map[task.Lease]*program
 	timer   int
 	asked   time.Time     // when the last hello was sent, by its clock
@@ -168,6 +169,7 @@ func (d *worker) sleep(until time.Time) {
 		return
 	}
 	d.asleep = until
+	d.slept += until.Sub(d.w.now)
 	d.w.log("%s: sleeps until %s", d.name, until.Sub(epoch))
 	d.w.see(observation{what: slept, device: d.name})
 	life := d.life
