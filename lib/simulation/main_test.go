@@ -32,6 +32,7 @@ type mainNode struct {
 	leases int
 	admin  string        // a token
 	wall   time.Duration // by which its wall clock is wrong
+	stuck  time.Time     // at which its wall clock stands still; zero: it goes
 }
 
 func newMainNode(w *world) *mainNode {
@@ -60,7 +61,12 @@ func (m *mainNode) open() {
 }
 
 // now is the time as this process reads it.
-func (m *mainNode) now() time.Time { return stamp(m.w.now.Add(m.wall), m.w.since()) }
+func (m *mainNode) now() time.Time {
+	if !m.stuck.IsZero() {
+		return stamp(m.stuck, m.w.since())
+	}
+	return stamp(m.w.now.Add(m.wall), m.w.since())
+}
 
 func (m *mainNode) start() {
 	if m.up {

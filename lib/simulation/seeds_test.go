@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -245,6 +246,48 @@ func (w *world) heal() {
 	for _, d := range w.workers {
 		d.away = time.Time{}
 		w.client.undrain(d.name)
+	}
+}
+
+// TestRestartsAndShortCutsLoseNothing has only faults that the ride-through promises to bridge: then every task is begun once.
+func TestRestartsAndShortCutsLoseNothing(t *testing.T) {
+	seeds := uint64(5)
+	if full {
+		seeds = 50
+	}
+	for seed := range seeds {
+		w := newWorld(t, seed+1)
+		w.main.start()
+		for range 3 {
+			w.addWorker(2)
+		}
+		for range 8 {
+			w.after(w.soon(30*time.Minute), func() { w.client.submit(1, slices.Repeat([]task.Spec{spec(behaviour{mode: mode{exclusive: w.chance(3)}})}, 5)...) })
+		}
+		for range 12 {
+			w.after(w.soon(40*time.Minute), w.shortFault)
+		}
+		w.run(3 * time.Hour)
+		w.main.showAll()
+		w.see(observation{what: atRest})
+		for id, seen := range w.judge.tasks {
+			w.want("I19", seen.start == 1, id.String()+" was begun once")
+		}
+	}
+}
+
+// shortFault restarts the main node, or takes a device off the network for a few minutes.
+func (w *world) shortFault() {
+	w.faults++
+	if w.chance(2) {
+		w.main.crash()
+		w.after(w.soon(30*time.Second), w.main.start)
+		return
+	}
+	d := w.workers[w.rng.IntN(len(w.workers))]
+	d.away = w.now.Add(w.soon(4 * time.Minute))
+	if d.conn != nil {
+		d.conn.cut(time.Minute)
 	}
 }
 
