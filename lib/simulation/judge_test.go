@@ -305,7 +305,7 @@ func (j *judge) attempt(t *seenTask, o *observation) {
 func (j *judge) lost(t *seenTask, r *seenRun) {
 	d := j.device(r.device)
 	silent := j.now - max(d.heard, j.upSince)
-	has := j.live[r.lease] != nil || r.result != "" && !r.forgotten
+	has := j.live[r.lease] != nil || r.result != "" && r.result != task.AttemptLost && !r.forgotten
 	switch {
 	case r.gaveBack && !r.mode.once:
 		j.fail("I18", "attempt %v was given back by %s, and counts as lost", r.lease, r.device)
@@ -420,6 +420,7 @@ func (j *judge) judged(o *observation) {
 	r := j.run(o.lease)
 	r.verdict = o.verdict
 	_, over := r.outcome.State()
+	over = over || !r.outcome.Open() && r.outcome == r.result // a device tells of what it lost or gave back in the same way
 	switch t := j.task(o.lease.Task); {
 	case (o.verdict == wire.Recorded || o.verdict == wire.Duplicate) && !over:
 		j.fail("I6", "attempt %v was said to be %s, and stands as %q", o.lease, o.verdict, r.outcome)

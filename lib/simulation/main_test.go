@@ -147,8 +147,13 @@ func (m *mainNode) round() {
 	for _, in := range inputs {
 		if c := m.conns[in.Session]; c != nil && c.device != "" && in.Body != nil {
 			m.w.see(observation{what: heard, device: c.device})
-			if r, ok := in.Body.(*wire.Release); ok {
+			switch r := in.Body.(type) {
+			case *wire.Release:
 				m.w.see(observation{what: gaveBack, device: c.device, lease: r.Lease})
+			case *wire.Result:
+				if r.Status == task.AttemptReleased {
+					m.w.see(observation{what: gaveBack, device: c.device, lease: r.Lease})
+				}
 			}
 		}
 	}

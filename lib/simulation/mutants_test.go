@@ -33,7 +33,7 @@ type edit struct{ file, old, new string }
 var mutants = []mutant{
 	{
 		name: "M1 a result is keyed by its task only", rule: "R2", schedule: "superseded attempt ends", finds: "I5",
-		edits: []edit{{"lib/mainnode/attempt.go", `if t == nil || !t.lastIs(r.Lease, s.device.row.ID) {`, `if t == nil || t.last == nil {`}},
+		edits: []edit{{"lib/mainnode/attempt.go", `if t == nil || !t.lastIs(r.Lease, s.device.row.ID) ||`, `if t == nil || t.last == nil ||`}},
 	},
 	{
 		name: "M3 an assignment leaves before its lease is on disk", rule: "R1", schedule: "plain run", finds: "I7",
@@ -139,11 +139,11 @@ var mutants = []mutant{
 	},
 	{
 		name: "what a stopped worker gives back counts as lost", rule: "R16", schedule: "worker is stopped", finds: "I18",
-		edits: []edit{{"lib/mainnode/attempt.go", "			c.lose(t, reason, stopped)\n", "			c.lose(t, reason, lost)\n"}},
+		edits: []edit{{"lib/mainnode/attempt.go", "task.AttemptReleased: stopped}", "task.AttemptReleased: lost}"}},
 	},
 	{
 		name: "what a drained device gives back counts as lost", rule: "R19", schedule: "time to drain is over", finds: "I18",
-		edits: []edit{{"lib/mainnode/attempt.go", "			c.lose(t, reason, stopped)\n", "			c.lose(t, reason, lost)\n"}},
+		edits: []edit{{"lib/mainnode/attempt.go", "task.AttemptReleased: stopped}", "task.AttemptReleased: lost}"}},
 	},
 	{
 		name: "nobody sees to it that draining ends in time", rule: "R19", schedule: "time to drain is over", finds: "R19",
@@ -156,6 +156,10 @@ var mutants = []mutant{
 	{
 		name: "what runs at most once is given up though it was not begun", rule: "R18", schedule: "at most once, not begun", finds: "R18",
 		edits: []edit{{"lib/mainnode/task.go", "	if how != notBegun && t.policy.AtMostOnce {", "	if t.policy.AtMostOnce {"}},
+	},
+	{
+		name: "a worker says nothing of an attempt whose helper died", rule: "R18", schedule: "begun and ended unheard", finds: "I8",
+		edits: []edit{{"lib/worker/core.go", "	if a.unknown {\n		c.forget(a)\n		return\n	}\n	a.cutShort", "	if a.unknown || a.result.Status == task.AttemptLost {\n		c.forget(a)\n		return\n	}\n	a.cutShort"}},
 	},
 	{
 		name: "a cancelled exclusive task is begun at once when it is retried", rule: "R18", schedule: "exclusive, cancelled, retried", finds: "I9",
@@ -224,7 +228,7 @@ var mutants = []mutant{
 
 var (
 	noDeadline = []edit{
-		{"lib/worker/core.go", "			c.do(Fence{a.lease, c.authority.until, graceOf(c.authority.lease)})\n", ""},
+		{"lib/worker/core.go", "			start.Until, start.Grace = c.authority.until, graceOf(c.authority.lease)\n", ""},
 		{"lib/worker/authority.go", "			c.do(Fence{a.lease, c.authority.until, graceOf(c.authority.lease)})\n", ""},
 	}
 	openSession = []edit{{"lib/mainnode/device.go", "	if d.session != nil {\n		c.hangUp(d.session)\n	}\n	c.update(d)\n", "	c.update(d)\n"}}

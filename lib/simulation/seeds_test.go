@@ -262,7 +262,9 @@ func TestRestartsAndShortCutsLoseNothing(t *testing.T) {
 			w.addWorker(2)
 		}
 		for range 8 {
-			w.after(w.soon(30*time.Minute), func() { w.client.submit(1, slices.Repeat([]task.Spec{spec(behaviour{mode: mode{exclusive: w.chance(3)}})}, 5)...) })
+			w.after(w.soon(30*time.Minute), func() {
+				w.client.submit(1, slices.Repeat([]task.Spec{spec(behaviour{mode: mode{exclusive: w.chance(3)}})}, 5)...)
+			})
 		}
 		for range 12 {
 			w.after(w.soon(40*time.Minute), w.shortFault)

@@ -391,6 +391,9 @@ func (d *worker) run(a rcworker.StartAttempt) {
 	d.w.see(observation{what: started, device: d.name, lease: a.Lease})
 	p := &program{lease: a.Lease, does: d.w.behaviourOf(a.Spec.Payload)}
 	d.running[a.Lease] = p
+	if !a.Until.IsZero() {
+		d.fence(rcworker.Fence{Lease: a.Lease, Until: a.Until, Grace: a.Grace})
+	}
 	if p.does.Poison {
 		d.later(d.w.soon(20*time.Second), func() { d.poisoned(p) })
 		return
