@@ -305,7 +305,7 @@ func (j *judge) attempt(t *seenTask, o *observation) {
 func (j *judge) lost(t *seenTask, r *seenRun) {
 	d := j.device(r.device)
 	silent := j.now - max(d.heard, j.upSince)
-	has := j.live[r.lease] != nil || r.result != "" && r.result != task.AttemptLost && !r.forgotten
+	has := j.live[r.lease] != nil || r.result != "" && !cutShort(r.result) && !r.forgotten
 	switch {
 	case r.gaveBack && !r.mode.once:
 		j.fail("I18", "attempt %v was given back by %s, and counts as lost", r.lease, r.device)
@@ -313,6 +313,9 @@ func (j *judge) lost(t *seenTask, r *seenRun) {
 		j.fail("I19", "attempt %v was taken from %s, which has it, and was silent for %s only", r.lease, r.device, silent)
 	}
 }
+
+// cutShort says whether an outcome is that of an attempt that was ended by its device, which tells of that as of any other result.
+func cutShort(o task.Outcome) bool { return o == task.AttemptLost || o == task.AttemptReleased }
 
 // hold keeps which tasks the main node leaves to which device.
 func (j *judge) hold(t *seenTask, o *observation) {
@@ -420,7 +423,7 @@ func (j *judge) judged(o *observation) {
 	r := j.run(o.lease)
 	r.verdict = o.verdict
 	_, over := r.outcome.State()
-	over = over || !r.outcome.Open() && r.outcome == r.result // a device tells of what it lost or gave back in the same way
+	over = over || cutShort(r.outcome) && cutShort(r.result)
 	switch t := j.task(o.lease.Task); {
 	case (o.verdict == wire.Recorded || o.verdict == wire.Duplicate) && !over:
 		j.fail("I6", "attempt %v was said to be %s, and stands as %q", o.lease, o.verdict, r.outcome)

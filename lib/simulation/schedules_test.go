@@ -50,6 +50,7 @@ var schedules = map[string]func(*world){
 	"at most once, device dies":       onceDeviceDies,
 	"at most once, not begun":         onceNotBegun,
 	"begun and ended unheard":         begunAndEndedUnheard,
+	"ended, and a heartbeat behind":   endedHeartbeatBehind,
 	"time to drain is over":           drainTimeIsOver,
 	"two machines, one key":           twoMachines,
 	"power goes after the verdict":    powerGoesAfterVerdict,
@@ -614,6 +615,20 @@ func begunAndEndedUnheard(w *world) {
 	a.conn.cut(0)
 	w.rest()
 	w.want("R18", w.starts(id) == 1, "it was begun once")
+}
+
+// endedHeartbeatBehind: a device tells that it has ended an attempt, and behind that comes a heartbeat that was sent before the answer.
+func endedHeartbeatBehind(w *world) {
+	a := w.join(1)
+	id := w.one(behaviour{Runs: 10 * time.Minute})
+	a.started(id)
+	a.conn.heldUp = w.now.Add(80 * time.Second)
+	w.run(time.Second)
+	for _, p := range a.running {
+		a.end(p, task.Result{Status: task.AttemptLost})
+	}
+	w.rest()
+	w.want("R16", w.starts(id) == 2, "it was begun once more")
 }
 
 func drainTimeIsOver(w *world) {
