@@ -60,6 +60,10 @@ var mutants = []mutant{
 		edits: []edit{{"lib/mainnode/task.go", "	t.row.Losses++\n", ""}},
 	},
 	{
+		name: "a task's last chance is not its own", rule: "R16", schedule: "poison beside others", finds: "I16",
+		edits: []edit{{"lib/mainnode/alone.go", "return t.row.Losses >= lostLimit-1 }", "return false }"}},
+	},
+	{
 		name: "M9 a submission said twice makes two tasks", rule: "R4", schedule: "submitted twice", finds: "I2",
 		edits: []edit{{"lib/mainnode/task.go", `	if m.Key != "" {
 		known, err`, `	if m.Key == "" {
