@@ -57,9 +57,22 @@ var schedules = map[string]func(*world){
 	"power goes after the verdict":    powerGoesAfterVerdict,
 }
 
+// unmended are schedules that have found something which is not mended yet.
+var unmended = map[string]string{
+	takenBack:                       "the heartbeat makes the main node take back what has ended, while it says that the end is recorded",
+	"exclusive, retried, clock set": "a wait that is read back from the disk believes the wall clock",
+}
+
+const takenBack = "ended, and a heartbeat behind"
+
 func TestSchedules(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(schedules)) {
-		t.Run(name, func(t *testing.T) { schedules[name](script(t)) })
+		t.Run(name, func(t *testing.T) {
+			if why := unmended[name]; why != "" {
+				t.Skip("found, and not mended yet: " + why)
+			}
+			schedules[name](script(t))
+		})
 	}
 }
 
@@ -552,7 +565,6 @@ func exclusiveRetried(w *world) {
 
 // exclusiveRetriedClockSet: the same, while the main node's clock is set ahead across a restart.
 func exclusiveRetriedClockSet(w *world) {
-	w.t.Skip("found, and not mended yet: a wait that is read back from the disk believes the wall clock")
 	a := w.join(1)
 	id := exclusiveTask(w, a)
 	w.cancelAway(a, id)
@@ -628,7 +640,6 @@ func begunAndEndedUnheard(w *world) {
 
 // endedHeartbeatBehind: a device tells that it has ended an attempt, and behind that comes a heartbeat that was sent before the answer.
 func endedHeartbeatBehind(w *world) {
-	w.t.Skip("found, and not mended yet: the heartbeat makes the main node take back what has ended")
 	a := w.join(1)
 	id := w.one(behaviour{Runs: 10 * time.Minute})
 	a.started(id)
