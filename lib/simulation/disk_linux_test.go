@@ -44,7 +44,7 @@ func diskTakesNothing(w *world) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer c.Close()
+	defer c.Close() // which ends the submission, if it still waits
 	submit := func(most time.Duration) error {
 		limited, cancel := context.WithTimeout(ctx, most)
 		defer cancel()
@@ -54,8 +54,19 @@ func diskTakesNothing(w *world) {
 	if err := submit(10 * time.Second); err != nil {
 		w.t.Fatal(err)
 	}
+	answered := make(chan error, 1)
 	letGrow := noFileGrows(w)
-	err = submit(time.Second)
+	go func() { answered <- submit(time.Minute) }()
+	select {
+	case err = <-answered:
+	case err = <-served: // the disk took nothing, so the main node has ended; what it said has left
+		w.log("the main node: %v", err)
+		served <- err
+		select {
+		case err = <-answered:
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 	letGrow()
 	cancel()
 	<-served

@@ -430,7 +430,7 @@ func (j *judge) judged(o *observation) {
 	r := j.run(o.lease)
 	r.verdict = o.verdict
 	_, over := r.outcome.State()
-	over = over || cutShort(r.outcome) && cutShort(r.result) || unmended[takenBack] != "" && cutShort(r.result)
+	over = over || cutShort(r.outcome) && cutShort(r.result)
 	switch t := j.task(o.lease.Task); {
 	case (o.verdict == wire.Recorded || o.verdict == wire.Duplicate) && !over:
 		j.fail("I6", "attempt %v was said to be %s, and stands as %q", o.lease, o.verdict, r.outcome)

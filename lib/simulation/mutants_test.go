@@ -167,7 +167,15 @@ var mutants = []mutant{
 	},
 	{
 		name: "a cancelled exclusive task is begun at once when it is retried", rule: "R18", schedule: "exclusive, cancelled, retried", finds: "I9",
-		edits: []edit{{"lib/mainnode/attempt.go", "	if t.policy.Exclusive && t.last != nil && t.last.Outcome == task.AttemptCancelled {", "	if t.last == nil {"}},
+		edits: []edit{{"lib/mainnode/attempt.go", "	if t.mayRunStill() {", "	if t.last == nil {"}},
+	},
+	{
+		name: "a restart believes the clock how long an exclusive task has waited", rule: "R15", schedule: "exclusive, retried, clock set", finds: "I9",
+		edits: []edit{{"lib/mainnode/load.go", "		if !t.row.Eligible.IsZero() && t.mayRunStill() {", "		if t.last == nil && t.mayRunStill() {"}},
+	},
+	{
+		name: "a heartbeat takes back an attempt whose end was told", rule: "R11", schedule: "ended, and a heartbeat behind", finds: "I6",
+		edits: []edit{{"lib/mainnode/attempt.go", "		t.told = true\n", ""}},
 	},
 	{
 		name: "two machines with one key take turns for ever", rule: "R9", schedule: "two machines, one key", finds: "R9",
