@@ -57,6 +57,9 @@ func TestClocks(t *testing.T) {
 			}
 		}
 	}
+	if t.Failed() {
+		return
+	}
 	fmt.Printf("\nLANE clocks cases=%d tasks=%d changed=0 violations=0\n", cases, len(want)*cases)
 }
 

@@ -146,7 +146,7 @@ func (w *world) log(format string, args ...any) {
 // fail ends the test: what must always hold did not.
 func (w *world) fail(format string, args ...any) {
 	w.t.Helper()
-	for _, line := range w.trace[max(0, len(w.trace)-1500):] {
+	for _, line := range w.trace[max(0, len(w.trace)-300):] {
 		w.t.Log(line)
 	}
 	w.t.Fatalf("seed %d, after %s and %d faults: %s\nreplay: %s", w.seed, w.since(), w.faults, fmt.Sprintf(format, args...), w.replay)
