@@ -24,7 +24,7 @@ var floors = []string{
 	"lib/mainnode lib/worker lib/client",
 	"lib/command lib/simulation",
 	"lib/web",
-	"cmd/rc-mained cmd/rc-workerd cmd/rc-submit cmd/rc-status cmd/rc-logs cmd/rc-ctl cmd/rc-web testscripts lib/proof/disk lib/proof/restore",
+	"cmd/rc-mained cmd/rc-workerd cmd/rc-submit cmd/rc-status cmd/rc-logs cmd/rc-ctl cmd/rc-web testscripts lib/proof lib/proof/disk lib/proof/restore",
 }
 
 // aside are packages that know nothing of clusters, and that every package may import but those of pure.
@@ -63,6 +63,7 @@ var owners = map[string]string{
 	"github.com/prometheus/common":        "lib/web",
 	"github.com/rogpeppe/go-internal":     "testscripts",
 	"golang.org/x/sys":                    "lib/executor lib/profile lib/cli lib/worker",
+	"github.com/anishathalye/porcupine":   "lib/proof",
 	"golang.org/x/term":                   "lib/cli",
 }
 
