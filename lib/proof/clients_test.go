@@ -211,6 +211,22 @@ func (c *crowd) settle(limit time.Duration) bool {
 	})
 }
 
+// over is how many tasks are over; -1: there is nobody to ask just now.
+func (c *crowd) over() (n int64) {
+	cl := c.r.client()
+	defer cl.Close()
+	s, err := cl.Status(within(c.t, ready))
+	if err != nil {
+		return -1
+	}
+	for _, state := range task.States() {
+		if state.Ended() {
+			n += s.Tasks[state.String()]
+		}
+	}
+	return n
+}
+
 // collect notes how everything stands in the end, and judges it.
 func (c *crowd) collect() []string {
 	c.t.Helper()
@@ -233,12 +249,29 @@ func (c *crowd) collect() []string {
 			c.outputs[e.Task] += string(chunk.Data)
 		}
 	}
+	c.longOutputs(cl)
 	c.testimony()
 	wrong := c.judge()
 	for _, w := range wrong {
 		c.t.Error(w)
 	}
 	return wrong
+}
+
+// longOutputs reads the outputs that events do not carry.
+func (c *crowd) longOutputs(cl *client.Client) {
+	for id, t := range c.final {
+		if t.Output <= wire.MaxInline {
+			continue
+		}
+		c.outputs[id] = ""
+		for p, err := range cl.Output(within(c.t, time.Minute), wire.FollowOutput{Task: id.String()}) {
+			if err != nil {
+				c.t.Fatalf("output of %s: %v", id, err)
+			}
+			c.outputs[id] += string(p.Data)
+		}
+	}
 }
 
 // finals reads all tasks with their attempts, many at a time.

@@ -65,22 +65,6 @@ func TestKillMain(t *testing.T) {
 		"kill_seconds", int(killed.Seconds()), "ended_meanwhile", meanwhile, "violations", len(wrong))
 }
 
-// over is how many tasks are over.
-func (c *crowd) over() (n int64) {
-	cl := c.r.client()
-	defer cl.Close()
-	s, err := cl.Status(within(c.t, ready))
-	if err != nil {
-		c.t.Errorf("status: %v", err)
-	}
-	for _, state := range task.States() {
-		if state.Ended() {
-			n += s.Tasks[state.String()]
-		}
-	}
-	return n
-}
-
 // firstAck submits a task to a main node that is starting, as soon as that is possible, and says how long after the start that was.
 func (c *crowd) firstAck(n int) time.Duration {
 	c.t.Helper()
