@@ -66,7 +66,7 @@ func TestNetwork(t *testing.T) {
 		t.Errorf("reconnecting takes %s, more than %s", p99, limit)
 	}
 	_, lost := c.attempts()
-	l.report("tasks", len(c.final), "faults", many+1, "lost", count(wrong, "I1"), "double", count(wrong, "I2", "I4", "I5", "I8", "I11"), "zombies", len(c.zombies), "long_cuts", len(c.fates),
+	l.report("tasks", len(c.final), "faults", many+1, "lost", count(wrong, "I1"), "double", count(wrong, "I2", "I4", "I5", "I8", "I11"), "zombies", len(c.zombies), "long_cuts", c.longCuts(),
 		"lost_attempts", lost, "moved_by_blips", count(wrong, "I20"), "reconnects", len(back), "reconnect_p99_ms", p99.Milliseconds(), "violations", len(wrong))
 }
 
@@ -101,8 +101,8 @@ func (n *nemesis) strike(f fault, last time.Duration) {
 	began := time.Now()
 	f.strike(n.p, n.rng)
 	<-time.After(last)
-	n.p.set(weather{})
 	healed := time.Now()
+	n.p.set(weather{})
 	n.heals = append(n.heals, healed)
 	if f.silences {
 		n.c.mu.Lock()
@@ -147,6 +147,16 @@ func reconnects(logFile string, heals []time.Time) (after []time.Duration) {
 		}
 	}
 	return after
+}
+
+// longCuts is how many silences were longer than a lease.
+func (h *history) longCuts() (n int) {
+	for _, f := range h.fates {
+		if f.to.Sub(f.from) > h.lease {
+			n++
+		}
+	}
+	return n
 }
 
 // strays complains of workers that went around their proxy: no fault of it would have touched them.

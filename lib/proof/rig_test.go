@@ -222,6 +222,11 @@ func (r *rig) taskProcesses() (all []taskProcess) {
 	return all
 }
 
+// there says whether it still runs. One that has ended and that nobody has asked for its status does not.
+func (p taskProcess) there() bool {
+	return bytes.Contains(read(fmt.Sprintf("/proc/%d/environ", p.pid)), []byte("RC_TASK="+p.task.String()+"\x00"))
+}
+
 // read is what a file holds; nothing, if it cannot be read.
 func read(path string) []byte {
 	b, _ := os.ReadFile(path)
