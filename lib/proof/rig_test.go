@@ -171,7 +171,7 @@ func (r *rig) end() {
 	for _, z := range r.taskProcesses() {
 		syscall.Kill(z.pid, syscall.SIGKILL)
 	}
-	if !r.t.Failed() || os.Getenv("RC_PROVE_KEEP") == "" {
+	if os.Getenv("RC_PROVE_KEEP") == "" {
 		defer os.RemoveAll(r.dir)
 	}
 	if r.t.Failed() {
