@@ -17,7 +17,7 @@ import (
 // worker under which they run. A supervisor starts a worker again that was killed.
 func TestKillWorker(t *testing.T) {
 	l := begin(t, "kill_worker")
-	kills, stops, pauses, tasks, workers := l.size(8, 60), l.size(2, 20), l.size(1, 10), l.size(300, 3000), 6
+	kills, stops, pauses, tasks, workers := l.size(8, 60), l.size(2, 20), l.size(1, 10), l.size(300, 3000), l.size(5, 8)
 	r := newRig(t, scaled, 200*time.Millisecond)
 	for i := range workers {
 		r.work(fmt.Sprint("w", i+1), 4, 200*time.Millisecond)
@@ -34,10 +34,10 @@ func TestKillWorker(t *testing.T) {
 	storm.Go(func() { stopWorkers(r, l.random(101), stops, slow) })
 	storm.Go(func() { stopMain(r, l.random(102), pauses) })
 	for range kills {
-		<-time.After(between(l.rng, 200*time.Millisecond, 900*time.Millisecond))
+		<-time.After(between(l.rng, 200*time.Millisecond, 700*time.Millisecond))
 		p := r.workers[l.rng.IntN(workers)]
 		if slow.has(p) {
-			p = r.workers[0] // never stopped
+			p = r.workers[l.rng.IntN(3)] // never stopped
 		}
 		before := r.taskProcesses()
 		if p.signal(syscall.SIGKILL) {
@@ -68,7 +68,7 @@ func TestKillWorker(t *testing.T) {
 
 // mixture is a task: 2 of 100 kill their worker, 30 must never run twice at the same time.
 func (c *crowd) mixture(rng *rand.Rand, key string) task.Spec {
-	seconds := 0.02 + 0.2*rng.Float64()
+	seconds := 0.02 + 0.12*rng.Float64()
 	switch n := rng.IntN(100); {
 	case n < 2:
 		c.mu.Lock()
@@ -114,14 +114,15 @@ func (s *frozen) set(p *process, is bool) {
 	s.who[p] = is
 }
 
-// stopWorkers stops workers for twice as long as their lease, each of the last four in its turn.
+// stopWorkers stops workers for twice as long as their lease, each of the last ones in its turn. Three are never stopped.
 func stopWorkers(r *rig, rng *rand.Rand, many int, stopped *frozen) {
-	const atOnce = 4
+	often := r.workers[3:]
+	atOnce := len(often)
 	var all sync.WaitGroup
-	for n, p := range r.workers[len(r.workers)-atOnce:] {
+	for n, p := range often {
 		pauses := []time.Duration{}
 		for range (many + atOnce - 1 - n) / atOnce {
-			pauses = append(pauses, between(rng, 100*time.Millisecond, 1500*time.Millisecond))
+			pauses = append(pauses, between(rng, 100*time.Millisecond, time.Second))
 		}
 		all.Go(func() {
 			for _, pause := range pauses {

@@ -17,7 +17,7 @@ import (
 // shorter than a lease move nothing; a device that is gone for longer loses what it runs when its lease is over, and soon after that.
 func TestNetwork(t *testing.T) {
 	l := begin(t, "network")
-	many, tasks, workers := l.size(12, 150), l.size(200, 3000), l.size(3, 6)
+	many, tasks, workers := l.size(10, 152), l.size(200, 3000), l.size(4, 8)
 	r := newRig(t, scaled, 200*time.Millisecond)
 	var proxies []*proxy
 	for i := range workers {
@@ -40,7 +40,7 @@ func TestNetwork(t *testing.T) {
 	for i, p := range proxies {
 		n := &nemesis{p: p, device: r.workers[i].name, lease: r.lease, rng: l.random(uint64(100 + i)), c: c}
 		storm.Go(func() {
-			n.rage(many/workers, l.full)
+			n.rage(n.share(many, workers, i), l.full)
 			heals.Store(n.device, n.heals)
 		})
 	}
@@ -80,15 +80,26 @@ type nemesis struct {
 	heals  []time.Time
 }
 
-// rage lets so many faults happen. One in ten lasts longer than a lease; of a few, the second is such a one.
+// share is how many faults the i-th worker gets. One that is cut off for long gets no others in the fast part.
+func (n *nemesis) share(many, workers, i int) int {
+	switch {
+	case many >= 4*workers:
+		return many / workers
+	case i == 0:
+		return 1
+	}
+	return (many - 1) / (workers - 1)
+}
+
+// rage lets so many faults happen. One in ten lasts longer than a lease; of a few, that of the first worker.
 func (n *nemesis) rage(many int, full bool) {
-	for i := range many {
+	for range many {
 		<-time.After(between(n.rng, 100*time.Millisecond, 600*time.Millisecond))
 		f := faults[n.rng.IntN(len(faults))]
-		last := between(n.rng, n.lease/20, n.lease*6/10)
+		last := between(n.rng, n.lease/20, n.lease/2)
 		long := n.rng.IntN(10) == 0
 		if !full {
-			long = i == 1 && n.device == "w1"
+			long = many == 1
 		}
 		if long {
 			f, last = faults[n.rng.IntN(3)], n.lease+between(n.rng, n.lease/4, n.lease/2)

@@ -48,7 +48,7 @@ func TestRidethrough(t *testing.T) {
 	faults := 0
 	for round := range rounds {
 		for n, storm := range storms {
-			c.startLong(fmt.Sprintf("long-%d-%d", round, n), 6, 36+l.rng.IntN(10))
+			c.startLong(fmt.Sprintf("long-%d-%d", round, n), 6, 32+l.rng.IntN(6))
 			<-time.After(between(l.rng, 0, 200*time.Millisecond))
 			storm()
 			faults++

@@ -16,7 +16,7 @@ esac
 say start
 case $kind in
 tiny) ;;
-pause | exclusive) sleep "$seconds" ;;
+pause | exclusive | echo) sleep "$seconds" ;;
 poison)
 	while :; do
 		pid=
@@ -35,5 +35,9 @@ long)
 	done
 	;;
 esac
-[ "$kind" = long ] || printf '%s %s %s\n' "$key" "$RC_ATTEMPT" $$
+case $kind in
+long) ;;
+echo) printf '%s\n' "$key" ;;
+*) printf '%s %s %s\n' "$key" "$RC_ATTEMPT" $$ ;;
+esac
 say end
