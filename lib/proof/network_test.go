@@ -17,7 +17,8 @@ import (
 // shorter than a lease move nothing; a device that is gone for longer loses what it runs when its lease is over, and soon after that.
 func TestNetwork(t *testing.T) {
 	l := begin(t, "network")
-	many, tasks, workers := l.size(10, 152), l.size(200, 3000), l.size(4, 8)
+	l.alongside()
+	many, tasks, workers := l.size(9, 153), l.size(200, 3000), l.size(4, 8)
 	r := newRig(t, scaled, 200*time.Millisecond)
 	var proxies []*proxy
 	for i := range workers {
@@ -36,16 +37,14 @@ func TestNetwork(t *testing.T) {
 		})
 	}
 	var storm sync.WaitGroup
-	var heals sync.Map // of times by worker
-	for i, p := range proxies {
-		n := &nemesis{p: p, device: r.workers[i].name, lease: r.lease, rng: l.random(uint64(100 + i)), c: c}
-		storm.Go(func() {
-			n.rage(n.share(many, workers, i), l.full)
-			heals.Store(n.device, n.heals)
-		})
+	all := make([]*nemesis, workers)
+	for i, cards := range deal(l.rng, many, workers, l.full) {
+		n := &nemesis{p: proxies[i], device: r.workers[i].name, lease: r.lease, rng: l.random(uint64(100 + i)), c: c}
+		all[i] = n
+		storm.Go(func() { n.rage(cards) })
 	}
 	storm.Wait()
-	atOnce(proxies, c)
+	atOnce(all)
 	done := waitFor(time.Minute, func() bool { return int(c.acked.Load()) >= tasks }) && c.settle(time.Minute)
 	wrong := c.collect()
 	if !done {
@@ -53,10 +52,9 @@ func TestNetwork(t *testing.T) {
 	}
 	strays(t, r, proxies)
 	var back []time.Duration
-	heals.Range(func(device, times any) bool {
-		back = append(back, reconnects(r.path(device.(string)+".log"), times.([]time.Time))...)
-		return true
-	})
+	for _, n := range all {
+		back = append(back, reconnects(r.path(n.device+".log"), n.heals)...)
+	}
 	slices.Sort(back)
 	p99 := time.Duration(0)
 	if len(back) > 0 {
@@ -66,7 +64,7 @@ func TestNetwork(t *testing.T) {
 		t.Errorf("reconnecting takes %s, more than %s", p99, limit)
 	}
 	_, lost := c.attempts()
-	l.report("tasks", len(c.final), "faults", many+1, "lost", count(wrong, "I1"), "double", count(wrong, "I2", "I4", "I5", "I8", "I11"), "zombies", len(c.zombies), "long_cuts", c.longCuts(),
+	l.report("tasks", len(c.final), "faults", c.faults(all), "lost", count(wrong, "I1"), "double", count(wrong, "I2", "I4", "I5", "I8", "I11"), "zombies", len(c.zombies), "long_cuts", c.longCuts(),
 		"lost_attempts", lost, "moved_by_blips", count(wrong, "I20"), "reconnects", len(back), "reconnect_p99_ms", p99.Milliseconds(), "violations", len(wrong))
 }
 
@@ -80,31 +78,45 @@ type nemesis struct {
 	heals  []time.Time
 }
 
-// share is how many faults the i-th worker gets. One that is cut off for long gets no others in the fast part.
-func (n *nemesis) share(many, workers, i int) int {
-	switch {
-	case many >= 4*workers:
-		return many / workers
-	case i == 0:
-		return 1
-	}
-	return (many - 1) / (workers - 1)
+// card is a fault that a worker is dealt. A long one lasts for more than a lease.
+type card struct {
+	fault
+	long bool
 }
 
-// rage lets so many faults happen. One in ten lasts longer than a lease; of a few, that of the first worker.
-func (n *nemesis) rage(many int, full bool) {
-	for range many {
-		<-time.After(between(n.rng, 100*time.Millisecond, 600*time.Millisecond))
-		f := faults[n.rng.IntN(len(faults))]
-		last := between(n.rng, n.lease/20, n.lease/2)
-		long := n.rng.IntN(10) == 0
+// deal deals so many faults to the workers, of every kind as often as of every other, and one in ten long. Of a few, the first worker gets
+// the long one, and no other.
+func deal(rng *rand.Rand, many, workers int, full bool) [][]card {
+	var deck []card
+	for len(deck) < many {
+		for _, i := range rng.Perm(len(faults)) {
+			deck = append(deck, card{faults[i], full && faults[i].silences && rng.IntN(3) == 0})
+		}
+	}
+	deck = deck[:many]
+	hands := make([][]card, workers)
+	if !full {
+		hands[0] = []card{{faults[rng.IntN(3)], true}}
+	}
+	for i, c := range deck {
+		to := i % workers
 		if !full {
-			long = many == 1
+			to = 1 + i%(workers-1)
 		}
-		if long {
-			f, last = faults[n.rng.IntN(3)], n.lease+between(n.rng, n.lease/4, n.lease/2)
+		hands[to] = append(hands[to], c)
+	}
+	return hands
+}
+
+// rage lets the faults happen that were dealt.
+func (n *nemesis) rage(cards []card) {
+	for _, c := range cards {
+		<-time.After(between(n.rng, 100*time.Millisecond, 600*time.Millisecond))
+		last := between(n.rng, n.lease/20, n.lease/2)
+		if c.long {
+			last = n.lease + between(n.rng, n.lease/4, n.lease/2)
 		}
-		n.strike(f, last)
+		n.strike(c.fault, last)
 	}
 }
 
@@ -124,18 +136,15 @@ func (n *nemesis) strike(f fault, last time.Duration) {
 }
 
 // atOnce cuts all workers off, and lets all of them come back in one moment.
-func atOnce(proxies []*proxy, c *crowd) {
-	for _, p := range proxies {
-		p.set(weather{up: true, down: true})
-		p.reset()
+func atOnce(all []*nemesis) {
+	var one sync.WaitGroup
+	for _, n := range all {
+		one.Go(func() { n.strike(faults[0], n.lease/3) })
 	}
-	<-time.After(c.lease / 3)
-	for _, p := range proxies {
-		p.set(weather{})
-	}
+	one.Wait()
 }
 
-// reconnects reads in a worker's log how long after each heal it was connected, where it was not.
+// reconnects reads in a worker's log how long each time it took to be connected again, from when the network was well.
 func reconnects(logFile string, heals []time.Time) (after []time.Duration) {
 	type turn struct {
 		at time.Time
@@ -151,13 +160,29 @@ func reconnects(logFile string, heals []time.Time) (after []time.Duration) {
 			turns = append(turns, turn{at, false})
 		}
 	}
-	for _, h := range heals {
-		next := slices.IndexFunc(turns, func(t turn) bool { return t.at.After(h) })
-		if next > 0 && !turns[next-1].up && turns[next].up {
-			after = append(after, turns[next].at.Sub(h))
+	var lost time.Time
+	for _, t := range turns {
+		switch {
+		case !t.up && lost.IsZero():
+			lost = t.at
+		case t.up && !lost.IsZero():
+			for _, h := range heals {
+				if h.After(lost) && h.Before(t.at) {
+					lost = h
+				}
+			}
+			after, lost = append(after, t.at.Sub(lost)), time.Time{}
 		}
 	}
 	return after
+}
+
+// faults is how many there were.
+func (c *crowd) faults(all []*nemesis) (n int) {
+	for _, one := range all {
+		n += len(one.heals)
+	}
+	return n
 }
 
 // longCuts is how many silences were longer than a lease.

@@ -15,6 +15,7 @@ import (
 // byte, recorded once.
 func TestRidethrough(t *testing.T) {
 	l := begin(t, "ridethrough")
+	l.alongside()
 	rounds := l.size(1, 4)
 	r := newRig(t, scaled, 300*time.Millisecond)
 	var proxies []*proxy
