@@ -251,11 +251,15 @@ func (c *crowd) collect() []string {
 	}
 	c.longOutputs(cl)
 	c.testimony()
-	wrong := c.judge()
+	return c.judge()
+}
+
+// complain fails a lane for what is wrong.
+func complain(t *testing.T, wrong []string) {
+	t.Helper()
 	for _, w := range wrong {
-		c.t.Error(w)
+		t.Error(w)
 	}
-	return wrong
 }
 
 // longOutputs reads the outputs that events do not carry.

@@ -15,7 +15,7 @@ func TestElsewhere(t *testing.T) {
 	const soon = 15 * time.Second
 	l := begin(t, "elsewhere")
 	l.alongside()
-	r := newRig(t, times{time.Minute, 5 * time.Minute}, 200*time.Millisecond)
+	r := newRig(t, build(t), times{time.Minute, 5 * time.Minute}, 200*time.Millisecond)
 	for i := range 2 {
 		r.work(fmt.Sprint("w", i+1), 1, 2*time.Second)
 	}
@@ -60,6 +60,7 @@ func TestElsewhere(t *testing.T) {
 	c.cancel(t.Context(), cl, id)
 	c.settle(ready)
 	wrong := c.collect()
+	complain(t, wrong)
 	l.report("tasks", len(c.final), "faults", 1, "lost", count(wrong, "I1"), "double", count(wrong, "I2", "I4", "I5", "I8", "I11"), "overlaps", len(c.overlaps), "zombies", len(c.zombies),
 		"elsewhere_ms", moved.Milliseconds(), "tree_gone_ms", gone.Milliseconds(), "violations", len(wrong))
 }

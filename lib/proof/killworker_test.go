@@ -18,7 +18,7 @@ import (
 func TestKillWorker(t *testing.T) {
 	l := begin(t, "kill_worker")
 	kills, stops, pauses, tasks, workers := l.size(8, 60), l.size(2, 20), l.size(1, 10), l.size(300, 3000), l.size(5, 8)
-	r := newRig(t, scaled, 200*time.Millisecond)
+	r := newRig(t, build(t), scaled, 200*time.Millisecond)
 	for i := range workers {
 		r.work(fmt.Sprint("w", i+1), 4, 200*time.Millisecond)
 	}
@@ -49,6 +49,7 @@ func TestKillWorker(t *testing.T) {
 	close(gone)
 	done := waitFor(time.Minute, func() bool { return int(c.acked.Load()) >= tasks }) && c.settle(time.Minute)
 	wrong := c.collect()
+	complain(t, wrong)
 	if !done {
 		t.Errorf("not all tasks are over after %s", time.Since(l.began))
 	}

@@ -135,7 +135,7 @@ func (r register) result(a answer, key string) (bool, register) {
 func TestLinearizable(t *testing.T) {
 	l := begin(t, "linearizable")
 	histories, atOnce := l.size(10, 50), l.size(5, 10)
-	r := newRig(t, times{500 * time.Millisecond, 20 * time.Second}, 10*time.Millisecond)
+	r := newRig(t, build(t), patient, 10*time.Millisecond)
 	for i := range 3 {
 		r.work(fmt.Sprint("w", i+1), 2, 200*time.Millisecond)
 	}

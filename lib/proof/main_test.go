@@ -48,19 +48,25 @@ func build(t *testing.T) string {
 		if programs.dir, programs.err = os.MkdirTemp("", "rc-proof-bin"); programs.err != nil {
 			return
 		}
-		for program, cgo := range map[string]string{"rc-mained": "1", "rc-workerd": "0"} {
-			cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", programs.dir+string(filepath.Separator), "../../cmd/"+program)
-			cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
-			if out, err := cmd.CombinedOutput(); err != nil {
-				programs.err = fmt.Errorf("go build %s: %w\n%s", program, err, out)
-				return
-			}
-		}
+		programs.err = goBuild(programs.dir)
 	})
 	if programs.err != nil {
 		t.Fatal(programs.err)
 	}
 	return programs.dir
+}
+
+// goBuild makes the programs in a folder.
+func goBuild(dir string, flags ...string) error {
+	for program, cgo := range map[string]string{"rc-mained": "1", "rc-workerd": "0"} {
+		args := append([]string{"build", "-ldflags=-s -w", "-o", dir + string(filepath.Separator)}, flags...)
+		cmd := exec.Command("go", append(args, "../../cmd/"+program)...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("go build %s: %w\n%s", program, err, out)
+		}
+	}
+	return nil
 }
 
 // openSources opens what the programs are made of: they are built by another process, of which go test knows nothing, and without this

@@ -19,7 +19,7 @@ func TestNetwork(t *testing.T) {
 	l := begin(t, "network")
 	l.alongside()
 	many, tasks, workers := l.size(9, 153), l.size(200, 3000), l.size(4, 8)
-	r := newRig(t, scaled, 200*time.Millisecond)
+	r := newRig(t, build(t), scaled, 200*time.Millisecond)
 	var proxies []*proxy
 	for i := range workers {
 		p := newProxy(t, r.options.Main)
@@ -47,6 +47,7 @@ func TestNetwork(t *testing.T) {
 	atOnce(all)
 	done := waitFor(time.Minute, func() bool { return int(c.acked.Load()) >= tasks }) && c.settle(time.Minute)
 	wrong := c.collect()
+	complain(t, wrong)
 	if !done {
 		t.Errorf("not all tasks are over after %s", time.Since(l.began))
 	}

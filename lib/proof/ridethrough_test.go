@@ -17,7 +17,7 @@ func TestRidethrough(t *testing.T) {
 	l := begin(t, "ridethrough")
 	l.alongside()
 	rounds := l.size(1, 4)
-	r := newRig(t, scaled, 300*time.Millisecond)
+	r := newRig(t, build(t), scaled, 300*time.Millisecond)
 	var proxies []*proxy
 	for i := range 2 {
 		p := newProxy(t, r.options.Main)
@@ -59,6 +59,7 @@ func TestRidethrough(t *testing.T) {
 		}
 	}
 	wrong := c.collect()
+	complain(t, wrong)
 	sums := map[[sha256.Size]byte]bool{}
 	for id, text := range c.outputs {
 		if sum := sha256.Sum256([]byte(text)); sum == sha256.Sum256([]byte(c.printed[attempt{id, 1}])) {

@@ -39,10 +39,9 @@ var scaled = times{500 * time.Millisecond, 3 * time.Second}
 
 const ready = 20 * time.Second // is how long a start may take on a machine that is busy
 
-// newRig starts a main node. All of it is ended with the test; what the daemons printed is shown if that failed.
-func newRig(t *testing.T, s times, again time.Duration) *rig {
+// newRig starts a main node, one of the programs in a folder. All of it is ended with the test; what the daemons printed is shown if that failed.
+func newRig(t *testing.T, bin string, s times, again time.Duration) *rig {
 	t.Helper()
-	bin := build(t)
 	dir, err := os.MkdirTemp("", "rc-proof")
 	if err != nil {
 		t.Fatal(err)
