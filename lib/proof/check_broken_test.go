@@ -108,6 +108,8 @@ func TestBrokenHistories(t *testing.T) {
 		{"an attempt on another device", "I7", func(h *history) { h.starts[0].device = "w2" }},
 		{"a task that nobody knows", "I7", func(h *history) { h.starts = append(h.starts, start{attempt{77, 1}, "w1", 109}) }},
 		{"an attempt starts twice", "I8", func(h *history) { h.starts = append(h.starts, start{attempt{plain, 1}, "w1", 109}) }},
+		{"a task that runs at most once starts twice", "I8", func(h *history) { h.once["a/1"] = true }},
+		{"a task that runs at most once is lost without a word", "I8", func(h *history) { h.once["p/0"], h.starts = true, h.starts[:4] }},
 		{"two attempts at once", "I9", func(h *history) { h.overlaps = []attempt{{moved, 2}} }},
 		{"a process stays", "I10", func(h *history) { h.zombies = []string{"process 102"} }},
 		{"a completed task is said to have failed", "I11", func(h *history) { h.told = append(h.told, told{plain, task.Failed, 1}) }},

@@ -38,6 +38,7 @@ type history struct {
 
 	// What was to be expected.
 	poison  map[string]bool // keys of tasks that kill their worker
+	once    map[string]bool // keys of tasks that run at most once
 	fates   []fate
 	lease   time.Duration
 	ridden  bool // nothing happened that may move a task from one device to another
@@ -86,7 +87,7 @@ type fate struct {
 
 func newHistory() *history {
 	return &history{cancelled: map[task.ID]time.Time{}, ends: map[attempt]bool{}, final: map[task.ID]task.Task{}, outputs: map[task.ID]string{},
-		printed: map[attempt]string{}, poison: map[string]bool{}}
+		printed: map[attempt]string{}, poison: map[string]bool{}, once: map[string]bool{}}
 }
 
 // Limits of the product that a history is judged by.
@@ -268,10 +269,18 @@ func (h *history) leasedFirst() (wrong []string) {
 	return wrong
 }
 
+// startedOnce: no attempt starts twice; and a task that shall run at most once does, or else says that nobody knows.
 func (h *history) startedOnce() (wrong []string) {
+	starts := map[task.ID]int{}
 	for a, n := range h.startsOf() {
-		if n > 1 {
+		if starts[a.task] += n; n > 1 {
 			wrong = append(wrong, fmt.Sprintf("%s was started %d times", a, n))
+		}
+	}
+	for _, a := range h.acks {
+		t := h.final[a.id]
+		if h.once[a.key] && (starts[a.id] > 1 || t.State == task.Failed && !strings.Contains(t.Reason, "outcome_unknown")) {
+			wrong = append(wrong, fmt.Sprintf("task %s is to run at most once, was started %d times and is %s: %s", a.id, starts[a.id], t.State, t.Reason))
 		}
 	}
 	return wrong

@@ -64,10 +64,10 @@ func TestKillWorker(t *testing.T) {
 	}
 	_, lost := c.attempts()
 	l.report("tasks", len(c.final), "faults", kills+stops+pauses, "lost", count(wrong, "I1"), "double", count(wrong, "I2", "I4", "I5", "I8", "I11"), "overlaps", len(c.overlaps),
-		"zombies", len(c.zombies), "poison", len(c.poison), "bystanders", c.bystanders(), "lost_attempts", lost, "tree_gone_max_ms", longest.Milliseconds(), "violations", len(wrong))
+		"zombies", len(c.zombies), "poison", len(c.poison), "at_most_once", len(c.once), "bystanders", c.bystanders(), "lost_attempts", lost, "tree_gone_max_ms", longest.Milliseconds(), "violations", len(wrong))
 }
 
-// mixture is a task: 2 of 100 kill their worker, 30 must never run twice at the same time.
+// mixture is a task: 2 of 100 kill their worker, 30 must never run twice at the same time, 10 never twice at all.
 func (c *crowd) mixture(rng *rand.Rand, key string) task.Spec {
 	seconds := 0.02 + 0.12*rng.Float64()
 	switch n := rng.IntN(100); {
@@ -81,7 +81,14 @@ func (c *crowd) mixture(rng *rand.Rand, key string) task.Spec {
 		s.Exclusive = true
 		return s
 	}
-	return c.r.spec("pause", key, seconds)
+	s := c.r.spec("pause", key, seconds)
+	if rng.IntN(7) == 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.once[key] = true
+		s.AtMostOnce = true
+	}
+	return s
 }
 
 // bystanders are the tasks that were set aside because three workers died under them, by no doing of theirs.
