@@ -366,7 +366,7 @@ func (h *history) poisonStops() (wrong []string) {
 		t, poison := h.final[a.id], h.poison[a.key]
 		limit := strings.Contains(t.Reason, "lost_limit")
 		switch {
-		case poison && (t.State != task.Failed || !limit || starts[a.id] > lostLimit):
+		case poison && t.State != task.Cancelled && (t.State != task.Failed || !limit) || poison && starts[a.id] > lostLimit:
 			wrong = append(wrong, fmt.Sprintf("task %s kills its worker, was started %d times and is %s: %s", a.id, starts[a.id], t.State, t.Reason))
 		case !poison && limit && t.Losses < lostLimit:
 			wrong = append(wrong, fmt.Sprintf("task %s was set aside after %d losses: %s", a.id, t.Losses, t.Reason))

@@ -188,15 +188,30 @@ func (c *crowd) follow() {
 	})
 }
 
-// cancel cancels a task, and notes what was answered.
-func (c *crowd) cancel(ctx context.Context, cl *client.Client, id task.ID) {
+// cancels cancels a task now and then, until the crowd leaves.
+func (c *crowd) cancels() {
+	c.wg.Go(func() { c.each(60*time.Millisecond, c.cancelOne) })
+}
+
+func (c *crowd) cancelOne(ctx context.Context, cl *client.Client) error {
+	select {
+	case id := <-c.known:
+		return c.cancel(ctx, cl, id)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// cancel cancels a task, and notes that it was that which ended it.
+func (c *crowd) cancel(ctx context.Context, cl *client.Client, id task.ID) error {
 	n, err := cl.Cancel(ctx, wire.Select{Tasks: []string{id.String()}})
 	if err != nil || n != 1 {
-		return
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cancelled[id] = time.Now()
+	return nil
 }
 
 // settle waits until every task is over, all of them and no matter who submits them meanwhile; false: they are not.
@@ -232,6 +247,14 @@ func (c *crowd) collect() []string {
 	c.t.Helper()
 	c.leave()
 	c.wg.Wait()
+	for n, events := range c.followed {
+		if len(events) == 0 {
+			c.t.Errorf("follower %d has seen nothing", n+1)
+		}
+	}
+	if len(c.snapshots) == 0 || len(c.acks) == 0 {
+		c.t.Errorf("nobody has seen anything: %d overviews, %d acknowledgements", len(c.snapshots), len(c.acks))
+	}
 	c.noZombiesAfter(3 * time.Second)
 	cl := c.r.client()
 	defer cl.Close()

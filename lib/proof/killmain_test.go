@@ -40,7 +40,7 @@ func TestKillMain(t *testing.T) {
 		t.Errorf("after a restart the first acknowledgement takes %s", p99)
 	}
 	all, _ := k.attempts()
-	l.report("tasks", len(k.final), "faults", kills, "lost", count(wrong, "I1"), "double", count(wrong, "I2", "I4", "I5", "I8", "I11"), "second_starts", k.seconds(), "zombies", len(k.zombies),
+	l.report("tasks", len(k.final), "faults", kills, "lost", count(wrong, "I1"), "double", count(wrong, "I2", "I4", "I5", "I8", "I11"), "second_starts", k.seconds(), "zombies", len(k.zombies), "cancelled", len(k.cancelled),
 		"unsent_leases", all-len(k.starts), "lost_replies", k.lost.Load(), "ack_p50_ms", k.after[len(k.after)/2].Milliseconds(), "ack_p99_ms", p99.Milliseconds(), "secrets", len(spy.find()),
 		"kill_seconds", int(killed.Seconds()), "ended_meanwhile", meanwhile, "violations", len(wrong))
 }
@@ -66,6 +66,7 @@ func startKilling(l *lane, r *rig, workers, submitters, tasks, page int) *killin
 	k := &killing{crowd: newCrowd(l.t, r), l: l, tasks: tasks}
 	k.ridden = true
 	k.watch()
+	k.cancels()
 	for i := range submitters {
 		rng := l.random(uint64(i + 1))
 		k.submitter(fmt.Sprint("s", i+1), rng, tasks/submitters/page, page, func(key string) task.Spec {

@@ -25,6 +25,7 @@ func TestKillWorker(t *testing.T) {
 	r.online()
 	c := newCrowd(t, r)
 	c.watch()
+	c.cancels()
 	for i := range 4 {
 		rng := l.random(uint64(i + 1))
 		c.submitter(fmt.Sprint("s", i+1), rng, tasks/4/5, 5, func(key string) task.Spec { return c.mixture(rng, key) })
@@ -64,7 +65,7 @@ func TestKillWorker(t *testing.T) {
 	}
 	_, lost := c.attempts()
 	l.report("tasks", len(c.final), "faults", kills+stops+pauses, "lost", count(wrong, "I1"), "double", count(wrong, "I2", "I4", "I5", "I8", "I11"), "overlaps", len(c.overlaps),
-		"zombies", len(c.zombies), "poison", len(c.poison), "at_most_once", len(c.once), "bystanders", c.bystanders(), "lost_attempts", lost, "tree_gone_max_ms", longest.Milliseconds(), "violations", len(wrong))
+		"zombies", len(c.zombies), "cancelled", len(c.cancelled), "poison", len(c.poison), "at_most_once", len(c.once), "bystanders", c.bystanders(), "lost_attempts", lost, "tree_gone_max_ms", longest.Milliseconds(), "violations", len(wrong))
 }
 
 // mixture is a task: 2 of 100 kill their worker, 30 must never run twice at the same time, 10 never twice at all.

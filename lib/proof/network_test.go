@@ -30,6 +30,7 @@ func TestNetwork(t *testing.T) {
 	c := newCrowd(t, r)
 	c.lease = r.lease
 	c.watch()
+	c.cancels()
 	for i := range 4 {
 		rng := l.random(uint64(i + 1))
 		c.submitter(fmt.Sprint("s", i+1), rng, tasks/4/5, 5, func(key string) task.Spec {
@@ -65,7 +66,7 @@ func TestNetwork(t *testing.T) {
 		t.Errorf("reconnecting takes %s, more than %s", p99, limit)
 	}
 	_, lost := c.attempts()
-	l.report("tasks", len(c.final), "faults", c.faults(all), "lost", count(wrong, "I1"), "double", count(wrong, "I2", "I4", "I5", "I8", "I11"), "zombies", len(c.zombies), "long_cuts", c.longCuts(),
+	l.report("tasks", len(c.final), "faults", c.faults(all), "lost", count(wrong, "I1"), "double", count(wrong, "I2", "I4", "I5", "I8", "I11"), "zombies", len(c.zombies), "cancelled", len(c.cancelled), "long_cuts", c.longCuts(),
 		"lost_attempts", lost, "moved_by_blips", count(wrong, "I20"), "reconnects", len(back), "reconnect_p99_ms", p99.Milliseconds(), "violations", len(wrong))
 }
 
