@@ -105,6 +105,9 @@ func begin(t *testing.T, name string) *lane {
 	if runtime.GOOS != "linux" {
 		t.Skip("the witnesses read /proc")
 	}
+	if raced {
+		t.Skip("the race detector sees these clients, not the programs under test, which are what it is about; without -race it runs")
+	}
 	if testing.Short() {
 		t.Skip("runs a cluster of processes for some seconds")
 	}
@@ -123,12 +126,10 @@ func begin(t *testing.T, name string) *lane {
 	return l
 }
 
-// alongside lets the fast part of a lane run beside others that wait more than they compute, as it does.
+// alongside lets a lane run beside others that wait more than they compute, as it does.
 func (l *lane) alongside() {
-	if !l.full {
-		l.t.Parallel()
-		l.began = time.Now()
-	}
+	l.t.Parallel()
+	l.began = time.Now()
 }
 
 // random is a source of randomness for one part of a lane.

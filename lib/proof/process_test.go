@@ -107,16 +107,6 @@ func (p *process) life() (int, time.Time) {
 	return p.lives, p.began
 }
 
-// pid is its process id; 0: it does not run.
-func (p *process) pid() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cmd == nil {
-		return 0
-	}
-	return p.cmd.Process.Pid
-}
-
 // ask asks it to end, and its supervisor not to start it again.
 func (p *process) ask() {
 	p.mu.Lock()
