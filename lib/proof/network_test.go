@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -129,12 +130,28 @@ func (n *nemesis) strike(f fault, last time.Duration) {
 	healed := time.Now()
 	n.p.set(weather{})
 	n.heals = append(n.heals, healed)
+	defer n.heard(f, began, healed)
 	if f.silences {
 		n.c.mu.Lock()
 		defer n.c.mu.Unlock()
 		// The device has to reconnect and say hello before it is heard.
 		n.c.fates = append(n.c.fates, fate{n.device, began, healed})
 	}
+}
+
+// heard waits until the main node hears the device again: two blips in a row, without a word between them, are one that is longer.
+func (n *nemesis) heard(f fault, began, healed time.Time) {
+	cl := n.c.r.client()
+	defer cl.Close()
+	if !waitFor(n.lease, func() bool {
+		ctx, cancel := context.WithTimeout(n.c.t.Context(), ready)
+		defer cancel()
+		d, _, err := cl.Device(ctx, n.device)
+		return err == nil && d.LastSeen.After(healed)
+	}) {
+		n.c.t.Errorf("%s is not heard again within %s after %s from %s to %s", n.device, n.lease, f.name, began.Format("15:04:05.000"), healed.Format("15:04:05.000"))
+	}
+	n.c.t.Logf("%s: %s from %s to %s, heard by %s", n.device, f.name, began.Format("15:04:05.000"), healed.Format("15:04:05.000"), time.Now().Format("15:04:05.000"))
 }
 
 // atOnce cuts all workers off, and lets all of them come back in one moment.
