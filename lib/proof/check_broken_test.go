@@ -142,8 +142,8 @@ func TestBrokenHistories(t *testing.T) {
 			h.starts = h.starts[1:3]
 		}},
 		{"moved though its device was heard", "I20", func(h *history) { h.fates = h.fates[1:] }},
-		{"moved after a blip", "I20", func(h *history) { h.fates[0].to = at(14) }},
-		{"moved too early", "I20", func(h *history) { h.fates[0].from = at(11) }},
+		{"moved after a blip", "I20", func(h *history) { h.fates[0].to = at(13) }},
+		{"moved too early", "I20", func(h *history) { h.fates[0].from = at(12) }},
 		{"moved too late", "I20", func(h *history) { h.fates[0].from = at(0) }},
 	} {
 		h := sound()

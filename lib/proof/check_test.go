@@ -416,7 +416,7 @@ func (h *history) movedInTime() (wrong []string) {
 
 // explains says whether a device may lose its attempts at that time.
 func (f *fate) explains(at time.Time, lease time.Duration) bool {
-	const slack = 100 * time.Millisecond // what was on its way when the device was cut off
+	const slack = 600 * time.Millisecond // the last word before that may have been a heartbeat ago
 	silence := at.Sub(f.from)
 	return f.to.Sub(f.from) >= lease-slack && silence >= lease-slack && silence <= lease+requeuedBy
 }
