@@ -177,7 +177,7 @@ func TestLinearizable(t *testing.T) {
 func (r *rig) killMain(ctx context.Context, rng *rand.Rand) (kills int) {
 	for {
 		select {
-		case <-time.After(between(rng, 100*time.Millisecond, 500*time.Millisecond)):
+		case <-time.After(between(rng, 50*time.Millisecond, 300*time.Millisecond)):
 			if r.main.signal(syscall.SIGKILL) {
 				kills++
 			}
