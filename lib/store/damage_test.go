@@ -26,7 +26,7 @@ func TestDamage(t *testing.T) {
 	}
 	files := damageable(t)
 	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("RC_SEED"); s != "" {
+	if s := os.Getenv("RC_PROVE_SEED"); s != "" {
 		seed = uint64(number(t, s))
 	}
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -44,15 +44,15 @@ func TestDamage(t *testing.T) {
 			switch {
 			case what == 0 && err == nil:
 				sum.empty++
-				t.Errorf("RC_SEED=%d: %s, byte %d, bit %#x: began with nothing", seed, which, at, bit)
+				t.Errorf("RC_PROVE_SEED=%d: %s, byte %d, bit %#x: began with nothing", seed, which, at, bit)
 			case err != nil && len(err.Error()) < 20:
-				t.Errorf("RC_SEED=%d: %s, byte %d, bit %#x: refused without a text: %v", seed, which, at, bit, err)
+				t.Errorf("RC_PROVE_SEED=%d: %s, byte %d, bit %#x: refused without a text: %v", seed, which, at, bit, err)
 			case err != nil:
 				sum.refused++
 			case what == damageTasks-atOnce && which == "cluster.db-wal": // it looks as if the power had failed while the last was written
 				sum.short++
 			case what < damageTasks:
-				t.Errorf("RC_SEED=%d: %s, byte %d, bit %#x: began with %d tasks of %d", seed, which, at, bit, what, damageTasks)
+				t.Errorf("RC_PROVE_SEED=%d: %s, byte %d, bit %#x: began with %d tasks of %d", seed, which, at, bit, what, damageTasks)
 			default:
 				sum.fine++
 			}

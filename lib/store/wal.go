@@ -19,6 +19,7 @@ import (
 const (
 	logHeader   = 32
 	frameHeader = 24
+	sector      = 512        // what a disk writes whole
 	logMagic    = 0x377f0682 // its last bit: sums are of big-endian words
 )
 
@@ -71,7 +72,9 @@ func endsAfterDamage(frames io.Reader, head []byte) (ends, frame int, err error)
 		return 0, -1, nil
 	}
 	b := make([]byte, frameHeader+size)
+	at := int64(logHeader - len(b))
 	for good := true; ; {
+		at += int64(len(b))
 		if _, err := io.ReadFull(frames, b); err != nil {
 			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 				err = nil
@@ -85,7 +88,8 @@ func endsAfterDamage(frames io.Reader, head []byte) (ends, frame int, err error)
 			good = ours && s.is(b[16:24])
 			frame++
 		}
-		if !good && ours && word(b[4:]) != 0 {
+		// A head that two sectors share may be half of this frame and half of an older one, which says nothing.
+		if whole := at%sector <= sector-frameHeader; !good && ours && whole && word(b[4:]) != 0 {
 			ends++
 		}
 	}
