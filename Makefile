@@ -12,7 +12,7 @@ BUILD   = $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 MAIN_TAGS = sqlite_omit_load_extension
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build demo test check bench cover dist install uninstall clean help
+.PHONY: build demo test prove check bench cover dist install uninstall clean help
 
 build: ## Build all commands into bin/.
 	@mkdir -p bin
@@ -24,6 +24,9 @@ demo: build ## Start a cluster on this host, run a real job on it, print the res
 
 test: ## Run every test.
 	@contrib/test.sh '$(GO)'
+
+prove: ## Prove that nothing is lost: kills, cuts, full disks and power cuts by the thousand, one line a lane. Up to ten minutes.
+	@contrib/prove.sh '$(GO)'
 
 check: ## Formatting, vet, static checks, races, man pages, shell scripts, units.
 	@contrib/check.sh '$(GO)' '$(STATICCHECK)'

@@ -65,12 +65,12 @@ func testFull(t *testing.T, y *tally) {
 	(&fullDisk{t: t, y: y, disk: mounted(t, 320), prints: 8_000_000, reserve: true}).test(20 << 20)
 }
 
-// testFullSmall does so on a disk so small that writing back the log takes more than what is set aside.
+// testFullSmall does so on a disk so small that the least is set aside.
 func testFullSmall(t *testing.T, y *tally) {
 	if !full() {
 		t.Skip("this is a part of the whole proof, RC_PROVE=full")
 	}
-	(&fullDisk{t: t, y: y, disk: mounted(t, 24), prints: 600_000}).test(10 << 20)
+	(&fullDisk{t: t, y: y, disk: mounted(t, 64), prints: 7_000_000}).test(22 << 20)
 }
 
 // test runs the story with so much room to be filled.

@@ -188,7 +188,7 @@ func testWriteBack(t *testing.T, y *tally) {
 	y.faults.Add(1)
 	dir := filepath.Join(memory(t), "main")
 	book := makePast(t, dir)
-	d, err := mained(t, dir, "LD_PRELOAD="+library(t), envDir+"="+dir, "RC_DISK_FILE=cluster.db", "RC_DISK_FAULT=write:1:eio-always")
+	d, err := mained(t, dir, "LD_PRELOAD="+library(t), envDir+"="+dir, "RC_DISK_FILE=cluster.db", "RC_DISK_FAULT=write:300:eio-always") // the start writes back what the last life left
 	if err != nil || d.over() {
 		t.Fatalf("%v\n%s", err, d.said.String())
 	}
@@ -197,7 +197,7 @@ func testWriteBack(t *testing.T, y *tally) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for range 25 {
+	for range 40 {
 		if err := book.submit(d.ctx, c, nobodys(200_000), nobodys(200_000), nobodys(200_000), nobodys(200_000)); err != nil {
 			break
 		}
