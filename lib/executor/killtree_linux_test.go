@@ -381,7 +381,11 @@ func TestCleanStart(t *testing.T) {
 	check(t, b.run("command", task.Command{Argv: []string{"ls", "/proc/self/fd"}, Stdin: "x"}), task.AttemptCompleted, 0, "")
 	b.printed("0\n1\n2\n3\n", "") // the last is of ls itself
 	check(t, b.run("command", task.Command{Argv: []string{"grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"}}), task.AttemptCompleted, 0, "")
-	b.printed("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n", "")
+	const clean = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"
+	const clib = "SigBlk:\t0000000000000000\nSigIgn:\t0000000080000000\n" // with cgo, the C library keeps the 32nd for itself
+	if got := b.out.String(); got != clean && got != clib {
+		t.Errorf("blocked and ignored are\n%s", got)
+	}
 }
 
 // The next executor ends what outlived the one before.

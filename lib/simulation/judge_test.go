@@ -441,11 +441,6 @@ func (j *judge) judged(o *observation) {
 	}
 }
 
-func (j *judge) spooled(o *observation) {
-	r := j.run(o.lease)
-	r.device, r.result, r.forgotten = o.device, o.outcome, false
-}
-
 // retried lets a task begin anew: what was said of its end is over.
 func (j *judge) retried(o *observation) {
 	t := j.task(o.lease.Task)
