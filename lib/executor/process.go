@@ -174,8 +174,8 @@ var errNoSlot = errors.New("no slot helper")
 // cannotStart is the result of a program that the system did not start.
 func cannotStart(name string, err error) task.Result {
 	switch {
-	case errors.Is(err, errNoSlot):
-		return lost(err.Error())
+	case errors.Is(err, errNoSlot), isNoRoom(err): // it was not begun, and may be elsewhere
+		return task.Result{Status: task.AttemptReleased, Reason: err.Error()}
 	case errors.Is(err, fs.ErrNotExist):
 		return ended(exitNotFound, name+": not found")
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, errNotExecutable):

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -313,7 +314,7 @@ func (v *verdict) exit() exit {
 
 func (r *slotted) gone() <-chan exit { return r.done }
 
-// end wakes the helper, should the attempt have stopped it.
+// end, as fence, wakes the helper, should the attempt have stopped it.
 func (r *slotted) end(grace time.Duration) {
 	r.slot.order(r, order{kind: sayEnd, attempt: r.attempt, grace: grace})
 	r.slot.signal(r, syscall.SIGCONT)
@@ -321,6 +322,7 @@ func (r *slotted) end(grace time.Duration) {
 
 func (r *slotted) fence(until, grace time.Duration) {
 	r.slot.order(r, order{kind: sayFence, attempt: r.attempt, until: until, grace: grace})
+	r.slot.signal(r, syscall.SIGCONT)
 }
 
 // abandon kills a helper that does not do its part. What it ran is killed then as after any other death of it.
@@ -329,8 +331,14 @@ func (r *slotted) abandon() { r.slot.signal(r, syscall.SIGKILL) }
 func (s *slot) order(r *slotted, o order) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current == r {
-		send(s.orders, orderMessage(nil, o), nil) // if the helper is dead, serve notices
+	if s.current != r {
+		return
+	}
+	// Whoever calls must not wait: a helper that an attempt keeps from reading has orders waiting until there is no room for more. If it is dead,
+	// serve notices.
+	_, err := syscall.SendmsgN(s.orders, orderMessage(nil, o), nil, nil, syscall.MSG_NOSIGNAL|syscall.MSG_DONTWAIT)
+	if err == syscall.EAGAIN {
+		syscall.Kill(s.pid, syscall.SIGKILL)
 	}
 }
 
@@ -388,6 +396,21 @@ func ancestors(all []entry) map[int]bool {
 	return own
 }
 
+// orphanedHelper says whether a process is a helper whose host is gone, and that does not notice because it is stopped: who brings it up now is not
+// the program that it is.
+func orphanedHelper(e entry) bool {
+	var line [64]byte
+	if n := readProc(e.pid, "cmdline", line[:]); !strings.HasPrefix(string(line[:n]), slotName+"\x00") {
+		return false
+	}
+	program := func(pid int) string {
+		exe, _ := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
+		return strings.TrimSuffix(exe, " (deleted)")
+	}
+	own := program(e.pid)
+	return own != "" && program(e.parent) != own
+}
+
 // endStrays kills what is still at work in private directories: it outlived an executor that was killed.
 func (x *Executor) endStrays() {
 	base := x.options.Dir
@@ -396,7 +419,7 @@ func (x *Executor) endStrays() {
 		real = base
 	}
 	killed, left := endProcesses(func(e entry) bool {
-		return livesIn(e.pid, func(dir string) bool {
+		return orphanedHelper(e) || livesIn(e.pid, func(dir string) bool {
 			return strings.HasPrefix(dir, real+"/"+dirPrefix) || strings.HasPrefix(dir, base+"/"+dirPrefix)
 		})
 	})

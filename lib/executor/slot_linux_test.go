@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/task"
 )
@@ -38,4 +39,38 @@ func runTwo(b *testing.B, x *Executor) {
 	}
 	close(each)
 	both.Wait()
+}
+
+// An attempt that keeps stopping its helper does not hold up who speaks with it, and is ended all the same.
+func TestStoppedHelperHoldsNobodyUp(t *testing.T) {
+	b := newBench(t, Options{KillGrace: 50 * time.Millisecond})
+	a := attempt(t, "shell", task.Shell{Script: "while :; do kill -STOP $PPID; done"})
+	a.Fence, a.FenceGrace = time.Hour, time.Second
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan task.Result, 1)
+	go func() { ended <- b.do(ctx, a) }()
+	for !b.Fence(a.Lease, time.Hour, time.Second) { // until it runs
+		time.Sleep(time.Millisecond)
+	}
+	told := make(chan bool)
+	go func() {
+		for range 5000 {
+			b.Fence(a.Lease, time.Hour, time.Second)
+		}
+		close(told)
+	}()
+	select {
+	case <-told:
+	case <-time.After(20 * time.Second):
+		t.Fatal("a call of Fence waits for the helper")
+	}
+	cancel()
+	select {
+	case r := <-ended:
+		if r.Status != task.AttemptCancelled && r.Status != task.AttemptLost {
+			t.Errorf("%+v", r)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it cannot be ended")
+	}
 }

@@ -40,6 +40,11 @@ func isNotProgram(err error) bool {
 		errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP)
 }
 
+// isNoRoom says whether the error of start is about the device, which has no room for another process now.
+func isNoRoom(err error) bool {
+	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
 // process is a program that this process has started itself, the leader of its own process group.
 type process struct {
 	pid    int

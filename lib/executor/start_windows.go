@@ -38,6 +38,9 @@ const errorBadExeFormat = syscall.Errno(193)
 // isNotProgram says whether the error of start is about the file.
 func isNotProgram(err error) bool { return errors.Is(err, errorBadExeFormat) }
 
+// isNoRoom says whether the error of start is about the device; here it never says so.
+func isNoRoom(error) bool { return false }
+
 // process is a started program. Its children are their own.
 type process struct {
 	p    *os.Process

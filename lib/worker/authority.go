@@ -53,6 +53,7 @@ func (c *Core) fence() {
 	for _, a := range c.sorted() {
 		if a.state == wire.HeldRunning && a.spec.Exclusive && !a.fenced && !a.unknown {
 			a.fenced = true
+			c.do(Fence{a.lease, c.authority.until, graceOf(c.authority.lease)}) // which is less time than what a task is given otherwise
 			c.do(KillAttempt{a.lease, "the main node was not heard of for so long that it may run elsewhere"})
 		}
 	}
@@ -77,7 +78,7 @@ func (a *attempt) cutShort(stopping bool) {
 		a.result = task.Result{Status: task.AttemptReleased, Reason: a.givenBack}
 	case killed && stopping:
 		a.result = task.Result{Status: task.AttemptReleased, Reason: "the worker was stopped"}
-	case a.result.Status != task.AttemptLost:
+	case a.result.Status != task.AttemptLost && a.result.Status != task.AttemptReleased:
 		return
 	}
 	a.output, a.sent = output{}, 0

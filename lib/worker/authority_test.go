@@ -2,9 +2,12 @@ package worker
 
 import (
 	"encoding/json"
+	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
+	"github.com/retire-cluster/retire-cluster/lib/device"
 	"github.com/retire-cluster/retire-cluster/lib/task"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
@@ -166,4 +169,43 @@ func TestPressedDeviceTakesNothing(t *testing.T) {
 	r.step(Pressed{})
 	r.assign(2)
 	r.wantSent("accept 2")
+}
+
+// A device without room for another process does not burn one task after another.
+func TestNoRoomForAProcess(t *testing.T) {
+	r := newRig(t, 1)
+	r.connect()
+	r.assign(1)
+	take[Effect](r)
+	r.end(1, task.AttemptReleased)
+	if b := take[SendHeartbeat](r); len(b) != 1 || b[0].Status != device.Paused {
+		t.Errorf("%+v", b)
+	}
+	r.assign(2)
+	r.wantSent("release 2 started false")
+	r.pass(restTime)
+	if b := take[SendHeartbeat](r); len(b) != 1 || b[0].Status != device.Online {
+		t.Errorf("%+v", b)
+	}
+	r.assign(3)
+	r.wantSent("accept 3")
+}
+
+// Hello lists what the connection before it has brought: else the main node takes it for never arrived, and gives it to another.
+func TestHelloComesAfterTheLastConnectionsWords(t *testing.T) {
+	for range 40 {
+		l := pipe(func(*wire.Conn) {})
+		w := &Worker{o: Options{Log: slog.New(slog.DiscardHandler), Beat: func() {}}, core: NewCore(0, nil), in: make(chan any, 8), helloNow: make(chan helloAsk), link: l}
+		w.core.Step(clock(), Welcomed{wire.Welcome{Lease: 450}, clock()})
+		data, _ := json.Marshal(wire.Assign{Number: 1, Task: wire.AssignedTask{Lease: lease(1), Spec: task.Spec{Type: task.TypeEcho}}})
+		w.in <- fromLink{l, Received{wire.Message{Type: wire.TypeTaskAssign, Data: data}}}
+		w.in <- gone{l}
+		h := helloAsk{make(chan []wire.Held, 1)}
+		stop := make(chan error, 1)
+		go func() { w.helloNow <- h; stop <- errors.New("enough") }()
+		w.loop(t.Context(), t.Context(), stop)
+		if held := <-h.answer; len(held) != 1 {
+			t.Fatalf("hello lists %d attempts", len(held))
+		}
+	}
 }

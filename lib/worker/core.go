@@ -24,6 +24,7 @@ const (
 	maxInline   = 16 << 10               // bytes of output that come with the result: a slow link is never silent for long
 	spoolQuota  = 64 << 20               // bytes of results not judged, above which no task is taken
 	spoolMost   = 1000                   // such results
+	restTime    = 30 * time.Second       // for a device that had no room for another process
 )
 
 // Core is what the worker knows. It is not safe for many goroutines.
@@ -45,8 +46,10 @@ type Core struct {
 
 	authority authority
 	draining  bool
-	stopping  bool   // running attempts are being killed
-	pressed   string // why nothing is taken now
+	stopping  bool      // running attempts are being killed
+	pressed   string    // why nothing is taken now
+	resting   string    // why nothing is taken for a while
+	rested    time.Time // until then
 	busy      time.Time
 
 	now     time.Time
@@ -204,14 +207,22 @@ func (c *Core) assign(m *wire.Assign) {
 		c.beat() // says so, before another comes
 		c.send(wire.TypeTaskRelease, wire.Release{Lease: l, Reason: "the device holds too many results that could not be sent"})
 		return
-	case c.pressed != "":
+	case c.unable() != "":
 		c.beat()
-		c.send(wire.TypeTaskRelease, wire.Release{Lease: l, Reason: c.pressed})
+		c.send(wire.TypeTaskRelease, wire.Release{Lease: l, Reason: c.unable()})
 		return
 	}
 	a := &attempt{lease: l, spec: m.Task.Spec, state: wire.HeldWaiting}
 	c.attempts[l] = a
 	c.queue = append(c.queue, a)
+}
+
+// unable says why the device cannot take anything now; empty: it can.
+func (c *Core) unable() string {
+	if c.pressed == "" && c.now.Before(c.rested) {
+		return c.resting
+	}
+	return c.pressed
 }
 
 func (c *Core) full() bool {
@@ -324,6 +335,10 @@ func (c *Core) ended(in *Ended) {
 		return
 	}
 	a.cutShort(c.stopping)
+	if in.Result.Status == task.AttemptReleased { // there was no room to begin it: others would not be better off
+		c.resting, c.rested = cmp.Or(in.Result.Reason, "it has no room for another process"), c.now.Add(restTime)
+		c.nextBeat = c.now
+	}
 	c.spooled += a.output.size
 	c.do(SpoolResult{a.kept()})
 	c.sendResult(a)
@@ -448,6 +463,9 @@ func (c *Core) time() {
 	if !c.flushDue.IsZero() && !c.now.Before(c.flushDue) {
 		c.flush()
 	}
+	if c.resting != "" && !c.now.Before(c.rested) {
+		c.resting, c.nextBeat = "", c.now
+	}
 	if c.connected && !c.now.Before(c.nextBeat) {
 		c.beat()
 	}
@@ -462,6 +480,9 @@ func (c *Core) Next() time.Time {
 	}
 	if !c.flushDue.IsZero() && c.flushDue.Before(next) {
 		next = c.flushDue
+	}
+	if c.resting != "" && c.rested.Before(next) {
+		next = c.rested
 	}
 	if until := c.authority.until; until.After(c.now) && until.Before(next) && c.running > 0 {
 		next = until
@@ -481,8 +502,8 @@ func (c *Core) beat() {
 		h.Status, h.Reason = device.Draining, "the worker is being stopped"
 	case c.full():
 		h.Status, h.Reason = device.Paused, "it holds too many results that could not be sent"
-	case c.pressed != "":
-		h.Status, h.Reason = device.Paused, c.pressed
+	case c.unable() != "":
+		h.Status, h.Reason = device.Paused, c.unable()
 	}
 	if !c.busy.IsZero() {
 		h.LastActivity = c.busy.UTC().Format(time.RFC3339)

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -216,6 +217,10 @@ func (w *Worker) loop(drainCtx, kill context.Context, refused <-chan error) erro
 	for {
 		due.Reset(w.core.Next().Sub(clock()))
 		var in any
+		hellos := w.helloNow
+		if w.link != nil {
+			hellos = nil // what the last connection brought comes first: hello lists all that was taken
+		}
 		select {
 		case in = <-w.in:
 		case <-due.C:
@@ -228,7 +233,7 @@ func (w *Worker) loop(drainCtx, kill context.Context, refused <-chan error) erro
 			in, drained = Drain{}, nil
 		case <-killed:
 			in, killed = Stop{}, nil
-		case h := <-w.helloNow:
+		case h := <-hellos:
 			h.answer <- w.core.Held()
 			continue
 		case <-w.types:
@@ -302,13 +307,22 @@ func (w *Worker) act(effects []Effect) (leave bool) {
 		case SpoolJudged:
 			w.logSpool("a result that was judged stays in the spool", w.spool.judged(e.Lease))
 		case ParkResult:
-			path, err := w.home.park(e.Spooled)
-			w.o.Log.Warn("the main node does not know this attempt; its result is kept here", "task", e.Lease.Task.String(), "attempt", e.Lease.Attempt, "file", path, "err", err)
+			w.park(e.Spooled)
 		case Quit:
 			leave = true
 		}
 	}
 	return leave
+}
+
+// park keeps a result that the main node does not know.
+func (w *Worker) park(k Spooled) {
+	log := w.o.Log.With("task", k.Lease.Task.String(), "attempt", k.Lease.Attempt)
+	if path, err := w.home.park(k); err != nil {
+		log.Error("the main node does not know this attempt, and its result is lost", "err", err)
+	} else {
+		log.Warn("the main node does not know this attempt; its result is kept here", "file", path)
+	}
 }
 
 // leastDisk is how much must be free for a task to be taken, or a twentieth of the disk where that is less.
@@ -371,10 +385,7 @@ func leftUntil(t time.Time) time.Duration {
 	if t.IsZero() {
 		return 0
 	}
-	if left := t.Sub(clock()); left > 0 {
-		return left
-	}
-	return -1
+	return cmp.Or(t.Sub(clock()), -1)
 }
 
 // connect keeps a connection to the main node, for as long as ctx lasts.
