@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/retire-cluster/retire-cluster/lib/device"
+	"github.com/retire-cluster/retire-cluster/lib/scheduler"
 )
 
 // A task that may lose one device more before it is set aside gets that one to itself: what it takes down then, it takes down alone. So a task
@@ -32,7 +33,7 @@ func (d *machine) drop(t *openTask) {
 
 // reserve keeps a device for a task, as soon as what it holds has ended.
 func (c *Core) reserve(d *machine, t *openTask) {
-	d.reserved, t.reserved = t, d
+	d.reserved, t.reserved, t.since = t, d, c.now
 	c.reserving = append(c.reserving, d)
 	c.update(d)
 }
@@ -53,7 +54,8 @@ func (c *Core) spare(d *machine) {
 	}
 }
 
-// giveReserved gives devices that have nothing else to do any more the tasks that they are kept for. A device that cannot take one now is not waited for.
+// giveReserved gives devices that have nothing else to do any more the tasks that they are kept for. A device that cannot take one now is not waited for,
+// nor is one where another is empty; and none for longer than a lease, or a long task on it would keep its other slots, and the one that waits.
 func (c *Core) giveReserved() {
 	for _, d := range slices.Clone(c.reserving) {
 		t := d.reserved
@@ -61,9 +63,24 @@ func (c *Core) giveReserved() {
 		switch {
 		case d.session == nil || status != device.Online || d.row.Profile.Slots < 1:
 			c.spare(d)
-		case len(d.held) == 0:
+		case len(d.held) == 0 || c.now.Sub(t.since) >= c.set.Lease() && len(d.held) < d.row.Profile.Slots:
 			c.unreserve(d)
 			c.lend(d, t)
+		default:
+			if other := c.emptyFor(t); other != nil {
+				c.unreserve(d)
+				c.lend(other, t)
+			}
 		}
 	}
+}
+
+// emptyFor is a device that holds nothing and could take the task now; nil: there is none.
+func (c *Core) emptyFor(t *openTask) (found *machine) {
+	for d := range c.ready {
+		if len(d.held) == 0 && (found == nil || d.row.ID < found.row.ID) && scheduler.WhyNot(t.taskType, t.needs, d.row.ID, &d.row.Profile) == "" {
+			found = d
+		}
+	}
+	return found
 }

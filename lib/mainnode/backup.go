@@ -89,6 +89,9 @@ func (b *backups) run(ctx context.Context) {
 
 // once makes a backup if anything was committed since the last one. A failure ends nothing: it is told, and tried again at the next time.
 func (b *backups) once(ctx context.Context, now time.Time) {
+	if !b.roomToSpare(ctx) {
+		return
+	}
 	seen, err := b.node.db.Changes(ctx)
 	if err == nil && b.have && seen == b.seen {
 		b.succeeded(ctx, now)
@@ -109,6 +112,12 @@ func (b *backups) once(ctx context.Context, now time.Time) {
 		b.succeeded(ctx, now)
 		b.node.log.Info("backup made", "file", r.Path, "bytes", r.Size, "tasks", r.Tasks, "event", r.LastEvent, "took", time.Since(now).Round(time.Millisecond))
 	}
+}
+
+// roomToSpare says whether the disk is not full: what is left then is for results.
+func (b *backups) roomToSpare(ctx context.Context) (yes bool) {
+	b.node.loop.ask(ctx, func(c *Core) { yes = c.storage == storageOK })
+	return yes
 }
 
 // make makes one, and removes those that are too many or take too much.
@@ -189,7 +198,8 @@ func (n *Node) note(ctx context.Context, kind cluster.Kind, err error) {
 		if kind == cluster.BackupFailed {
 			c.counts.backupsFailed++
 		}
-		c.event(cluster.Event{Kind: kind, Reason: text})
+		c.notes = append(c.notes, cluster.Event{Kind: kind, Reason: text}) // an event, as soon as one can be written
+		c.tell()
 	})
 	if told != nil {
 		n.log.Error(string(kind), "reason", text)

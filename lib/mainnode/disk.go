@@ -52,6 +52,10 @@ func (c *Core) whileFull(body any) error {
 	switch b := body.(type) {
 	case *wire.Submit, *wire.Join, *wire.Invite, *wire.MakeToken:
 		return c.tryAgain()
+	case *deviceAction, *wire.RevokeToken:
+		if c.storage == storageFull {
+			return c.tryAgain()
+		}
 	case *wire.Hello:
 		if c.storage == storageFull && b.Token == "" { // a worker, whose session would have to be noted
 			return c.tryAgain()
@@ -82,6 +86,9 @@ func (c *Core) forget(now time.Time) ([]Effect, error) {
 	fresh.started, fresh.fingerprint, fresh.addresses, fresh.self = c.started, c.fingerprint, c.addresses, c.self
 	fresh.counts.keep(&c.counts)
 	fresh.storage, fresh.roomNeeded, fresh.notes = storageFull, c.roomNeeded, c.notes
+	for _, d := range fresh.devices {
+		d.reason = "the main node's disk is full, and it hears nobody"
+	}
 	*c = *fresh
 	return ends, nil
 }
@@ -157,11 +164,14 @@ func (l *loop) giveUp(inputs []*Input, now time.Time) error {
 
 // watchDisk looks whether there is space again.
 func (l *loop) watchDisk(now time.Time) error {
-	if l.core.storage == storageOK || !l.ballast.Room() {
+	if l.core.storage == storageOK && l.ballast.Held() || !l.ballast.Room() {
 		return nil
 	}
 	if err := l.ballast.Fill(); err != nil {
 		l.core.log.Debug("not yet", "err", err)
+		return nil
+	}
+	if l.core.storage == storageOK { // it was too full for a reserve at the start
 		return nil
 	}
 	l.core.log.Info("the disk has space again")

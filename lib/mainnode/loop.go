@@ -100,6 +100,7 @@ func (l *loop) round(inputs []*Input, now time.Time) error {
 func (l *loop) last(inputs []*Input, now time.Time) error {
 	c := l.core
 	c.begin(now)
+	c.tell()
 	for _, in := range inputs {
 		c.step(in)
 	}
@@ -183,13 +184,13 @@ func (l *loop) prune() error {
 	}
 	for range 4 {
 		p, err := c.db.Prune(l.background(), c.set.Keep, time.Now(), c.counts.keptEnded(), c.counts.output-c.openOutput())
+		l.forget(p) // which is committed, whatever came after it
 		if errors.Is(err, store.ErrFull) {
 			return nil // the next commit will find that, too
 		}
 		if err != nil {
 			return err
 		}
-		l.forget(p)
 		if !p.More || len(l.in) > 0 {
 			return nil
 		}

@@ -382,3 +382,67 @@ func TestExclusiveWaitsWhateverTheClockSays(t *testing.T) {
 	r.passWith(tab, 4*time.Second)
 	tab.one()
 }
+
+// A long task on the device that is kept does not keep the one that waits, nor the other slots, for ever.
+func TestReservationHasAnEnd(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(r *rig) *peer // gives the device that gets it
+	}{
+		{"another device is empty", func(r *rig) *peer { return r.device("idle", 1) }},
+		{"a lease is over", func(r *rig) *peer { return nil }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			admin := r.client(wire.RoleAdmin)
+			tab := r.device("tab", 1)
+			id := r.submit(admin, 1)[0]
+			for range 2 {
+				tab.one()
+				tab.boot++
+				tab.hello()
+			}
+			last := tab.one()
+			r.submit(admin, 2)
+			big := r.device("big", 2)
+			held := big.assigned()
+			r.ask(admin, &deviceAction{verb: wire.TypeDrain, name: "tab"})
+			r.tell(tab.session, &wire.Release{Lease: last, Started: true})
+			big.result(held[0].Task.Lease, task.AttemptCompleted, "")
+			if r.c.tasks[id].reserved == nil {
+				t.Fatal("not kept for it")
+			}
+			want := c.do(r)
+			if want == nil {
+				still := wire.Held{Lease: held[1].Task.Lease, State: wire.HeldRunning}
+				for range 8 {
+					r.ask(big.session, &wire.Heartbeat{Held: []wire.Held{still}})
+					r.pass(time.Minute)
+				}
+				want = big
+			}
+			if got := want.one(); got.Task != id {
+				t.Errorf("given %v", got)
+			}
+		})
+	}
+}
+
+func TestExclusiveAtMostOnceOfARemovedDevice(t *testing.T) {
+	r := newRig(t)
+	admin := r.client(wire.RoleAdmin)
+	pi, tab := r.device("pi", 1), r.device("tab", 0)
+	id := r.submit(admin, 1, func(s *task.Spec) { s.Exclusive, s.AtMostOnce = true, true })[0]
+	r.tell(pi.session, &wire.Accept{Lease: pi.one()})
+	pi.lose()
+	r.ask(admin, &deviceAction{verb: wire.TypeRemove, name: "pi"})
+	r.want(id, task.Failed, 1)
+	r.tell(tab.session, &device.Profile{Slots: 1, TaskTypes: []string{task.TypeEcho}})
+	r.round(Ask(func(c *Core) { c.Retry(id) }))
+	r.passWith(tab, r.c.set.Lease()-2*time.Second)
+	if len(tab.assigned()) > 0 {
+		t.Fatal("begun again while it may be running still")
+	}
+	r.passWith(tab, 4*time.Second)
+	tab.one()
+}

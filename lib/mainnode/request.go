@@ -332,7 +332,7 @@ func (c *conn) actOn(ctx context.Context, m *wire.Message, sel *wire.Select) (do
 		ids = ids[len(page):]
 		var refused error
 		err := c.node.loop.ask(ctx, func(core *Core) {
-			if m.Type == wire.TypeRetry && core.storage != storageOK {
+			if core.storage == storageFull || m.Type == wire.TypeRetry && core.storage != storageOK {
 				refused = core.tryAgain()
 				return
 			}

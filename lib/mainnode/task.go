@@ -32,7 +32,8 @@ type openTask struct {
 	number int64          // of the assignment on that device's session
 	told   bool           // that device has told the end of the newest attempt
 
-	reserved *machine // that is being emptied for it; then it is not in the queue
+	reserved *machine  // that is being emptied for it; then it is not in the queue
+	since    time.Time // when that began
 }
 
 // What nearly all tasks need, and how often they may run.
@@ -306,7 +307,11 @@ const (
 // here.
 func (c *Core) lose(t *openTask, reason string, how loss) {
 	if how != notBegun && t.policy.AtMostOnce {
-		c.conclude(t, task.AttemptLost, reason)
+		outcome := task.AttemptLost
+		if how == abandoned { // see mayRunStill
+			outcome = task.AttemptReleased
+		}
+		c.conclude(t, outcome, reason)
 		c.finish(t, task.Failed, "outcome_unknown: it runs at most once, and "+reason, nil)
 		return
 	}

@@ -18,6 +18,9 @@ func (c *Core) timeouts() {
 	if len(c.later) > 0 {
 		c.due()
 	}
+	if len(c.reserving) > 0 {
+		c.pending = true
+	}
 	c.silence()
 	c.expireTokens()
 	for id, i := range c.invites {

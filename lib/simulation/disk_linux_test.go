@@ -64,7 +64,7 @@ func diskTakesNothing(w *world) {
 		served <- err
 		select {
 		case err = <-answered:
-		case <-time.After(500 * time.Millisecond):
+		case <-time.After(2 * time.Second): // long enough for an answer to be read, also where much else runs
 		}
 	}
 	letGrow()

@@ -379,20 +379,21 @@ func (j *judge) alone(r *seenRun) {
 
 // died judges how often devices die under a task, and lets the device's programs end with it.
 func (j *judge) died(o *observation) {
-	wanted, last := 0, false
+	last := 0
 	for _, l := range j.liveOn(o.device) {
 		delete(j.live, l)
 		if t := j.task(l.Task); t.lease == l && !t.state.Ended() {
 			t.deaths++
-			wanted++
-			last = last || t.deaths == lostLimit
+			if t.deaths == lostLimit {
+				last++
+			}
 			if t.deaths > lostLimit {
 				j.fail("I16", "task %s has taken %d devices down", l.Task, t.deaths)
 			}
 		}
 	}
-	if last && wanted > 1 {
-		j.fail("I16", "%s died under %d tasks, and it was the last chance of one of them", o.device, wanted)
+	if last > 1 {
+		j.fail("I16", "%s died under %d tasks, and it was the last chance of all of them", o.device, last)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
 )
@@ -51,6 +52,10 @@ func (b *Ballast) Held() bool {
 func (b *Ballast) Fill() error {
 	if b.Held() {
 		return nil
+	}
+	left, _ := filepath.Glob(filepath.Join(filepath.Dir(b.path), "."+filepath.Base(b.path)+".*")) // by a life that ended meanwhile
+	for _, l := range left {
+		os.Remove(l)
 	}
 	err := cli.WriteFile(b.path, noise(b.size), 0o600)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -335,7 +336,8 @@ func classify(err error) error {
 	case sqlite3.ErrFull:
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case sqlite3.ErrIoErr:
-		if e.ExtendedCode == sqlite3.ErrIoErrSHMSize { // the index of the log, which is only memory that has a file
+		// The index of the log is only memory that has a file; and for a quota SQLite has no word of its own.
+		if e.ExtendedCode == sqlite3.ErrIoErrSHMSize || e.ExtendedCode == sqlite3.ErrIoErrWrite && e.SystemErrno == syscall.EDQUOT {
 			return fmt.Errorf("%w: %w", ErrFull, err)
 		}
 	case sqlite3.ErrNotADB:
