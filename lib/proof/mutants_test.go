@@ -36,21 +36,31 @@ func TestMutants(t *testing.T) {
 				if err := goBuild(bin, "-overlay="+overlay(t, m.file, m.old, m.new)); err != nil {
 					t.Fatal(err)
 				}
-				one := *l
-				one.t, one.rng = t, l.random(0)
-				k := startKilling(&one, newRig(t, bin, patient, 10*time.Millisecond), 3, 4, 160, 5)
-				for n := range 8 {
-					k.kill(n)
+				// What is wrong shows where a kill comes at a certain moment; real processes are not made to be there at that moment.
+				var wrong []string
+				for try := range 8 {
+					if wrong = l.killSome(t, bin, try); count(wrong, m.seen...) > 0 {
+						return
+					}
 				}
-				waitFor(2*time.Second, func() bool { return int(k.acked.Load()) >= k.tasks })
-				k.settle(2 * time.Second)
-				if wrong := k.collect(); count(wrong, m.seen...) == 0 {
-					t.Errorf("nobody sees it as a breach of %s: %q", strings.Join(m.seen, " or "), wrong)
-				}
+				t.Errorf("nobody sees it as a breach of %s: %q", strings.Join(m.seen, " or "), wrong)
 			})
 		}
 	})
 	l.report("mutants", len(mutants), "missed", map[bool]string{true: "some", false: "0"}[t.Failed()])
+}
+
+// killSome kills a main node a few times, and gives what is wrong then.
+func (l *lane) killSome(t *testing.T, bin string, try int) []string {
+	one := *l
+	one.t, one.rng = t, l.random(uint64(try))
+	k := startKilling(&one, newRig(t, bin, patient, 10*time.Millisecond), 3, 4, 160, 5)
+	for n := range 8 {
+		k.kill(n)
+	}
+	waitFor(2*time.Second, func() bool { return int(k.acked.Load()) >= k.tasks })
+	k.settle(2 * time.Second)
+	return k.collect()
 }
 
 // overlay is a file that tells go build to take a source with a change instead of it.
