@@ -156,6 +156,9 @@ func (c *Core) shownDevice(d *machine) device.Device {
 	if status == device.Draining && d.row.Draining {
 		reason = c.drainReason(d)
 	}
+	if wait := d.twins.until.Sub(c.now); wait > 0 {
+		reason = fmt.Sprintf("two machines use its key; neither is let in for %s more", wait.Round(time.Second))
+	}
 	seen := d.row.Seen
 	if d.heard {
 		seen = d.last

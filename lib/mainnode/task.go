@@ -331,7 +331,7 @@ func (c *Core) lose(t *openTask, reason string, how loss) {
 	c.counts.lost++
 	c.conclude(t, task.AttemptLost, reason)
 	if t.row.Losses >= lostLimit {
-		c.finish(t, task.Failed, fmt.Sprintf("lost_limit: %d devices were lost while they ran it, the last because %s", t.row.Losses, reason), nil)
+		c.finish(t, task.Failed, fmt.Sprintf("lost_limit: it was lost with its device %d times, the last because %s", t.row.Losses, reason), nil)
 		return
 	}
 	c.requeue(t, reason, 0)

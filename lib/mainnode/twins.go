@@ -53,7 +53,8 @@ func (c *Core) oneMachine(d *machine, h *wire.Hello) error {
 	if !d.twins.seen(h.Life, c.now) {
 		return nil
 	}
-	c.event(cluster.Event{Kind: cluster.DeviceTwice, Device: d.row.ID, Reason: "two machines use its key in turns; neither is let in for " + twinRest.String()})
+	c.event(cluster.Event{Kind: cluster.DeviceTwice, Device: d.row.ID, Reason: "two machines use its key in turns; neither is let in for " +
+		twinRest.String() + ". Stop one, empty its data directory, and let it join anew"})
 	if s := d.session; s != nil {
 		c.hangUp(s)
 	}

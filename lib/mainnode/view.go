@@ -102,6 +102,9 @@ func (c *Core) whyWaiting(t *openTask) string {
 	if d := t.reserved; d != nil {
 		return fmt.Sprintf("waits until %s has nothing else to do: %d devices were lost under it, and the next one is to be its own", d.row.ID, t.row.Losses)
 	}
+	if c.storage != storageOK {
+		return "the main node's disk is full"
+	}
 	if len(c.devices) == 0 {
 		return "no device has joined; rc-ctl invite makes a join code"
 	}

@@ -415,7 +415,7 @@ func (w *Worker) connect(ctx context.Context, boot int64, refused chan<- error) 
 		}
 		pause := wait.next(err)
 		if ctx.Err() == nil {
-			logRefusal(w.o.Log, err, pause, !quiet)
+			logRefusal(w.o.Log, err, pause, !quiet || errors.Is(err, wire.ErrTwoMachines))
 		}
 		quiet = true
 		select {
