@@ -31,7 +31,12 @@ func (b *backup) Run(ctx context.Context, m *mained, std cli.Std, env cli.Env) e
 		to = filepath.Join(to, store.BackupName(time.Now()))
 	}
 	from := mainnode.DatabaseFile(m.found(env))
-	if _, err := os.Stat(from); err != nil {
+	f, err := os.Open(from)
+	f.Close() // before SQLite has it open: closing it then would drop SQLite's locks
+	if errors.Is(err, fs.ErrPermission) {
+		return notOurs("back up", err)
+	}
+	if err != nil {
 		return cli.Exit(cli.BadConfig, fmt.Errorf("back up: there is no database: %w; --data names the data directory", err))
 	}
 	r, err := store.Backup(ctx, from, to, b.Force)
@@ -43,6 +48,11 @@ func (b *backup) Run(ctx context.Context, m *mained, std cli.Std, env cli.Env) e
 	}
 	_, err = fmt.Fprintln(std.Out, describe(&r))
 	return err
+}
+
+// notOurs says whose job it is, where a file may not be read: it says nothing about what is in the file.
+func notOurs(doing string, err error) error {
+	return cli.Exit(cli.NotPermitted, fmt.Errorf("%s: %w; run this as the user whose the data directory is, such as with sudo -u", doing, err))
 }
 
 // found is the data directory of the main node on this host, whoever asks; where none is found, the one that a main node would make now.
@@ -134,6 +144,9 @@ func (x *check) Run(ctx context.Context, m *mained, std cli.Std, env cli.Env) er
 		path = mainnode.DatabaseFile(m.found(env))
 	}
 	r, err := store.Inspect(ctx, path, x.Quick)
+	if errors.Is(err, fs.ErrPermission) {
+		return notOurs("check", err)
+	}
 	if err != nil {
 		err = fmt.Errorf("check %w", err)
 		if x.File == "" && ctx.Err() == nil {
