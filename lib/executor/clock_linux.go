@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sinceBoot is a clock that nobody sets, that goes on while the device is suspended, and that is the same in every process.
-func sinceBoot() time.Duration {
+// SinceBoot is a clock that nobody sets, that goes on while the device is suspended, and that is the same in every process.
+func SinceBoot() time.Duration {
 	var t unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) != nil {
 		unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)

@@ -6,5 +6,5 @@ import "time"
 
 var began = time.Now()
 
-// sinceBoot is a clock that nobody sets. Whether it goes on while the device is suspended is the system's affair.
-func sinceBoot() time.Duration { return time.Since(began) }
+// SinceBoot is a clock that nobody sets. Whether it goes on while the device is suspended is the system's affair.
+func SinceBoot() time.Duration { return time.Since(began) }

@@ -30,7 +30,7 @@ type fences struct {
 // this process may be stopped.
 type fence struct {
 	mu    sync.Mutex
-	until time.Duration // by sinceBoot; 0: for ever
+	until time.Duration // by SinceBoot; 0: for ever
 	grace time.Duration // for the attempt to end by itself after that
 	timer *time.Timer   // nil: no watch was needed yet
 	cut   context.CancelCauseFunc
@@ -86,7 +86,7 @@ func (x *Executor) closeFence(a *Attempt) {
 func (f *fence) set(left, grace time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.until, f.grace = max(sinceBoot()+left, 1), max(grace, 0)
+	f.until, f.grace = max(SinceBoot()+left, 1), max(grace, 0)
 	if f.proc != nil {
 		f.proc.fence(f.until, f.grace)
 	}
@@ -115,7 +115,7 @@ func (f *fence) watch() {
 	if f.until == 0 {
 		return
 	}
-	left := f.until - sinceBoot()
+	left := f.until - SinceBoot()
 	if left <= 0 {
 		f.cut(fenceError(f.grace))
 		return

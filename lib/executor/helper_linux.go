@@ -30,8 +30,8 @@ type helper struct {
 	leader  int           // its process, not yet waited for; 0: none
 	alone   bool          // the host is gone
 	ending  bool          // the attempt was asked to end
-	kill    time.Duration // when it is made to, by sinceBoot
-	until   time.Duration // when it is asked to, by sinceBoot; 0: never
+	kill    time.Duration // when it is made to, by SinceBoot
+	until   time.Duration // when it is asked to, by SinceBoot; 0: never
 	grace   time.Duration // between the two
 	fenced  bool          // it was asked to because of that time
 	timer   *time.Timer
@@ -202,7 +202,7 @@ func (h *helper) start(attempt uint32, files []int) (pid int, err error) {
 
 // ask asks every process of the attempt to end.
 func (h *helper) ask(grace time.Duration) {
-	h.ending, h.kill = true, sinceBoot()+grace
+	h.ending, h.kill = true, SinceBoot()+grace
 	syscall.Kill(-h.leader, syscall.SIGTERM)
 	for _, e := range descendants(os.Getpid()) {
 		if e.group != h.leader {
@@ -216,7 +216,7 @@ func (h *helper) watch() {
 	if h.leader == 0 || h.until == 0 && !h.ending {
 		return
 	}
-	now := sinceBoot()
+	now := SinceBoot()
 	if h.until != 0 && now >= h.until {
 		if !h.ending {
 			h.fenced = true
@@ -309,13 +309,13 @@ func awaitAny() (pid int, err error) {
 
 // sweep kills and waits for all that is left below this process, and returns how many it cannot. Mostly nothing is, and one question says so.
 func (h *helper) sweep(limit time.Duration) (left int) {
-	begin := sinceBoot()
+	begin := SinceBoot()
 	for round := 0; reapAll(); round++ {
 		switch {
 		case round < 3: // what was in the leader's group is about to be gone
 			time.Sleep(100 * time.Microsecond << round)
 			continue
-		case sinceBoot()-begin > limit:
+		case SinceBoot()-begin > limit:
 			return max(len(h.tree()), 1)
 		}
 		killAll(h.tree)

@@ -30,7 +30,7 @@ type launch struct {
 	files [3]*os.File // standard input, output and error
 
 	grace      time.Duration // to end by itself, where it is to
-	until      time.Duration // when that is at the latest, by sinceBoot; 0: never
+	until      time.Duration // when that is at the latest, by SinceBoot; 0: never
 	untilGrace time.Duration
 }
 
@@ -38,7 +38,7 @@ type launch struct {
 type running interface {
 	gone() <-chan exit                // brings how it ended, once
 	end(grace time.Duration)          // asks it to end, and makes it after the grace
-	fence(until, grace time.Duration) // does the same at a time by sinceBoot, unless that is the executor's part
+	fence(until, grace time.Duration) // does the same at a time by SinceBoot, unless that is the executor's part
 	abandon()                         // gives up waiting for it to be gone
 }
 

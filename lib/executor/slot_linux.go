@@ -365,14 +365,14 @@ func endProcesses(is func(entry) bool) (killed, left int) {
 		return slices.DeleteFunc(below(all, func(e entry) bool { return !own[e.pid] && is(e) }, true), func(e entry) bool { return own[e.pid] })
 	}
 	pause, quiet := time.Millisecond, 0
-	for begin := sinceBoot(); ; time.Sleep(pause) {
+	for begin := SinceBoot(); ; time.Sleep(pause) {
 		found := find()
 		if len(found) > 0 {
 			quiet = 0
 		} else if quiet++; quiet < looks { // one that is becoming another program cannot be told just then
 			continue
 		}
-		if len(found) == 0 || sinceBoot()-begin > strayLimit {
+		if len(found) == 0 || SinceBoot()-begin > strayLimit {
 			return len(seen), len(found)
 		}
 		for _, e := range found {

@@ -306,18 +306,24 @@ func TestPoisonTakesDownNobodyElse(t *testing.T) {
 	}
 }
 
-// A device is emptied for a task's last chance, but one that is away is not waited for.
-func TestDeviceIsKeptForALastChance(t *testing.T) {
-	r := newRig(t)
-	admin := r.client(wire.RoleAdmin)
-	tab := r.device("tab", 1)
-	id := r.submit(admin, 1)[0]
+// onLastChance is a task that was lost with its device twice, and runs there again.
+func (r *rig) onLastChance(admin int64) (tab *peer, id task.ID, last task.Lease) {
+	r.t.Helper()
+	tab = r.device("tab", 1)
+	id = r.submit(admin, 1)[0]
 	for range 2 {
 		tab.one()
 		tab.boot++
 		tab.hello()
 	}
-	last := tab.one()
+	return tab, id, tab.one()
+}
+
+// A device is emptied for a task's last chance, but one that is away is not waited for.
+func TestDeviceIsKeptForALastChance(t *testing.T) {
+	r := newRig(t)
+	admin := r.client(wire.RoleAdmin)
+	tab, id, last := r.onLastChance(admin)
 	r.submit(admin, 3)
 	if len(tab.assigned()) > 0 {
 		t.Fatal("its last chance is not its own")
@@ -395,14 +401,7 @@ func TestReservationHasAnEnd(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
 			admin := r.client(wire.RoleAdmin)
-			tab := r.device("tab", 1)
-			id := r.submit(admin, 1)[0]
-			for range 2 {
-				tab.one()
-				tab.boot++
-				tab.hello()
-			}
-			last := tab.one()
+			tab, id, last := r.onLastChance(admin)
 			r.submit(admin, 2)
 			big := r.device("big", 2)
 			held := big.assigned()

@@ -26,6 +26,48 @@ func (c *Core) allDevices() []device.Device {
 	return shown
 }
 
+// shownDevice is a device as people see it.
+func (c *Core) shownDevice(d *machine) device.Device {
+	status, reason := d.status()
+	if status == device.Draining && d.row.Draining {
+		reason = c.drainReason(d)
+	}
+	if wait := d.twins.until.Sub(c.now); wait > 0 {
+		reason = fmt.Sprintf("two machines use its key; neither is let in for %s more", wait.Round(time.Second))
+	}
+	seen := d.row.Seen
+	if d.heard {
+		seen = d.last
+	}
+	shown := device.Device{ID: d.row.ID, Fingerprint: d.row.Fingerprint, Status: status, Reason: reason, Profile: d.row.Profile, Metrics: d.metrics,
+		ActiveTasks: len(d.held), Joined: d.row.Joined, LastSeen: seen.UTC(), Address: d.row.Address, Completed: d.row.Completed, Failed: d.row.Failed}
+	if c.contactLost(d) {
+		left := c.leaseLeft(d)
+		shown.Contact, shown.LeaseLeft = device.ContactLost, &left
+		shown.Reason = c.lostWords(d, reason)
+	}
+	return shown
+}
+
+// contactLost says whether a device that holds tasks cannot be heard of: it may be offline already, and keeps them until its lease ends.
+func (c *Core) contactLost(d *machine) bool {
+	return len(d.held) > 0 && (d.session == nil || c.now.Sub(d.last) > c.set.Heartbeat*3/2)
+}
+
+// leaseLeft is how many seconds a silent device keeps what it holds.
+func (c *Core) leaseLeft(d *machine) int64 {
+	return int64(max(0, c.set.Lease()-c.now.Sub(d.last)).Round(time.Second).Seconds())
+}
+
+// lostWords says so to people, behind what else there is to say.
+func (c *Core) lostWords(d *machine, reason string) string {
+	words := fmt.Sprintf("contact lost, %d s left before its tasks go to others", c.leaseLeft(d))
+	if reason != "" {
+		words = reason + "; " + words
+	}
+	return words
+}
+
 // status is the overview.
 func (c *Core) status() cluster.Status {
 	c.counts.newDay(c.now)

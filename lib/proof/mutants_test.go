@@ -19,7 +19,7 @@ var mutants = []struct {
 		"	c := l.core\n	l.act(r.Effects)\n	r.Effects = nil\n	time.Sleep(20 * time.Millisecond)\n	if !r.Batch.Empty() {\n", []string{"I1", "I2"}},
 	{"a welcome overlooks what the device holds", "lib/mainnode/device.go", "c.reconcile(d, h.Held, sameLife", "c.reconcile(d, nil, sameLife", []string{"I19"}},
 	{"a submission said twice makes two tasks", "lib/mainnode/task.go", `m.Key != ""`, "false", []string{"I2"}},
-	{"a worker forgets a result that it has sent", "lib/worker/core.go", "	a.asked = true\n	id := c.nextID()\n", "	a.asked = true\n	defer c.judged(a)\n	id := c.nextID()\n", []string{"I19"}},
+	{"a worker forgets a result that it has sent", "lib/worker/results.go", "	a.asked = true\n	id := c.nextID()\n", "	a.asked = true\n	defer c.judged(a)\n	id := c.nextID()\n", []string{"I19"}},
 }
 
 // TestMutants is the negative control of the lanes as a whole, of programs that are wrong.

@@ -41,7 +41,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "M4 a result leaves the spool when it is sent", rule: "R8", schedule: "plain run", finds: "I6",
-		edits: []edit{{"lib/worker/core.go", "	a.asked = true\n	id := c.nextID()", "	a.asked = true\n	c.do(SpoolJudged{a.lease})\n	id := c.nextID()"}},
+		edits: []edit{{"lib/worker/results.go", "	a.asked = true\n	id := c.nextID()", "	a.asked = true\n	c.do(SpoolJudged{a.lease})\n	id := c.nextID()"}},
 	},
 	{
 		name: "M6 a lease is renewed by the end of a connection", rule: "R12", schedule: "device dies, TCP tells late", finds: "I20",
@@ -163,7 +163,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "a worker says nothing of an attempt whose helper died", rule: "R18", schedule: "begun and ended unheard", finds: "I8",
-		edits: []edit{{"lib/worker/core.go", "	if a.unknown {\n		c.forget(a)\n		return\n	}\n	a.cutShort", "	if a.unknown || a.result.Status == task.AttemptLost {\n		c.forget(a)\n		return\n	}\n	a.cutShort"}},
+		edits: []edit{{"lib/worker/results.go", "	if a.unknown {\n		c.forget(a)\n		return\n	}\n	a.cutShort", "	if a.unknown || a.result.Status == task.AttemptLost {\n		c.forget(a)\n		return\n	}\n	a.cutShort"}},
 	},
 	{
 		name: "a cancelled exclusive task is begun at once when it is retried", rule: "R18", schedule: "exclusive, cancelled, retried", finds: "I9",

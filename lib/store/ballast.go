@@ -27,7 +27,7 @@ const (
 // NewBallast holds its space in a file.
 func NewBallast(path string) *Ballast {
 	b := &Ballast{path: path, size: mostBallast}
-	if total, _, err := diskSpace(path); err == nil {
+	if total, _, ok := Space(filepath.Dir(path)); ok {
 		b.size = min(mostBallast, max(leastBallast, total/50))
 	}
 	return b
@@ -38,8 +38,8 @@ func (b *Ballast) Needs() int64 { return b.size * 3 / 2 }
 
 // Room says whether that much is free, apart from the ballast itself.
 func (b *Ballast) Room() bool {
-	_, free, err := diskSpace(b.path)
-	return err != nil || free >= b.Needs()
+	_, free, ok := Space(filepath.Dir(b.path))
+	return !ok || free >= b.Needs()
 }
 
 // Held says whether the space is held.
