@@ -12,6 +12,8 @@ func (p *process) end(grace time.Duration) {
 	time.AfterFunc(grace, p.kill)
 }
 
+func (p *process) force() { p.kill() }
+
 // fence does nothing: whoever started it watches, and calls end.
 func (p *process) fence(_, _ time.Duration) {}
 

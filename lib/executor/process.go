@@ -11,7 +11,10 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/task"
 )
 
-const killLimit = 30 * time.Second // for a killed process to be gone
+const (
+	killLimit = 30 * time.Second       // for a killed process to be gone
+	forceWait = 250 * time.Millisecond // for it to be gone without being forced; and from one time to the next
+)
 
 // program is what to start as a process.
 type program struct {
@@ -38,6 +41,7 @@ type launch struct {
 type running interface {
 	gone() <-chan exit                // brings how it ended, once
 	end(grace time.Duration)          // asks it to end, and makes it after the grace
+	force()                           // makes it, where what should have done so was kept from it
 	fence(until, grace time.Duration) // does the same at a time by SinceBoot, unless that is the executor's part
 	abandon()                         // gives up waiting for it to be gone
 }
@@ -107,7 +111,11 @@ func (x *Executor) await(ctx context.Context, name string, p running) task.Resul
 	r := interrupted(ctx)
 	grace := x.graceOf(ctx)
 	p.end(grace)
-	e, ok := within(grace+killLimit, p.gone())
+	e, ok := within(grace+forceWait, p.gone())
+	for begin := time.Now(); !ok && time.Since(begin) < killLimit; {
+		p.force()
+		e, ok = within(forceWait, p.gone())
+	}
 	r.Metrics = e.metrics()
 	e.note(&r)
 	if !ok {

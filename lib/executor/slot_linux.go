@@ -325,6 +325,18 @@ func (r *slotted) fence(until, grace time.Duration) {
 	r.slot.signal(r, syscall.SIGCONT)
 }
 
+// force does the helper's part where the attempt keeps the helper from it, by stopping it again and again: nothing of an attempt outlives this, so the
+// helper goes on, and finds that all is over.
+func (r *slotted) force() {
+	s := r.slot
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == r {
+		killAll(func() []entry { return descendants(s.pid) })
+		syscall.Kill(s.pid, syscall.SIGCONT)
+	}
+}
+
 // abandon kills a helper that does not do its part. What it ran is killed then as after any other death of it.
 func (r *slotted) abandon() { r.slot.signal(r, syscall.SIGKILL) }
 
