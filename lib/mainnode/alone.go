@@ -77,7 +77,7 @@ func (c *Core) giveReserved() {
 
 // emptyFor is a device that holds nothing and could take the task now; nil: there is none.
 func (c *Core) emptyFor(t *openTask) (found *machine) {
-	for d := range c.ready {
+	for _, d := range c.ready {
 		if len(d.held) == 0 && (found == nil || d.row.ID < found.row.ID) && scheduler.WhyNot(t.taskType, t.needs, d.row.ID, &d.row.Profile) == "" {
 			found = d
 		}

@@ -2,7 +2,6 @@ package mainnode
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
@@ -13,39 +12,47 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
-// assign gives the tasks that wait to the devices that are free, the roomiest first, one a turn, so that load spreads.
+// assign gives the tasks that wait to the devices that have room, one at a time to the roomiest, so that load spreads.
 func (c *Core) assign() {
 	if !c.pending {
 		return
 	}
 	c.pending = false
 	c.giveReserved()
-	turn := make([]*machine, 0, len(c.ready))
-	for d := range c.ready {
-		turn = append(turn, d)
+	// A device that gets nothing is asked again if others got something: a task that was to avoid it may have been in the way.
+	for c.giveAll() && c.queue.Len() > 0 {
 	}
-	// A device that gets nothing stays in the turn as long as others do: a task that was to avoid it may have been in the way.
-	for given := true; given && c.queue.Len() > 0; {
-		given = false
-		slices.SortFunc(turn, roomiest)
-		turn = slices.DeleteFunc(turn, func(d *machine) bool {
-			given = c.give(d) || given
-			return d.free() <= 0
-		})
-	}
+	c.even()
 }
 
-func roomiest(a, b *machine) int {
-	return scheduler.Roomiest(a.free(), a.row.Profile.Slots, b.free(), b.row.Profile.Slots, a.row.ID, b.row.ID)
+// giveAll gives until no device takes anything more; some says whether any did after one that did not.
+func (c *Core) giveAll() (some bool) {
+	var aside []*machine
+	for c.queue.Len() > 0 && len(c.ready) > 0 && c.broken == nil {
+		if d := c.ready[0]; !c.give(d) {
+			c.ready.leave(d)
+			aside = append(aside, d)
+		} else {
+			some = some || len(aside) > 0
+		}
+	}
+	for _, d := range aside {
+		c.ready.place(d)
+	}
+	return some
 }
 
-// give leases the next task to a device; false: nothing that waits fits it.
+// give leases the next task to a device; false: nothing that waits is for it.
 func (c *Core) give(d *machine) bool {
 	id, ok := c.queue.Next(d.sched, c.elsewhere)
 	if !ok {
 		return false
 	}
 	t := c.tasks[id]
+	if d.free() <= 0 && !c.mayWait(t, d) {
+		return false
+	}
+	c.queue.Remove(id)
 	if t.lastChance() && len(d.held) > 0 {
 		c.reserve(d, t)
 		return true
@@ -68,7 +75,7 @@ func (c *Core) lend(d *machine, t *openTask) bool {
 	d.hold(t)
 	s := d.session
 	s.assigns++
-	t.number, t.told = s.assigns, false
+	t.number, t.told, t.recalled = s.assigns, false, false
 	c.batch.Attempt(*t.last)
 	c.move(t, task.Assigned)
 	c.counts.assigned++
@@ -79,8 +86,8 @@ func (c *Core) lend(d *machine, t *openTask) bool {
 
 // elsewhere says whether a device other than the avoided one could take the task now.
 func (c *Core) elsewhere(it scheduler.Item) bool {
-	for d := range c.ready {
-		if d.row.ID != it.Avoid && scheduler.WhyNot(it.Type, &it.Needs, d.row.ID, &d.row.Profile) == "" {
+	for _, d := range c.ready {
+		if d.free() > 0 && d.row.ID != it.Avoid && scheduler.WhyNot(it.Type, &it.Needs, d.row.ID, &d.row.Profile) == "" {
 			return true
 		}
 	}
@@ -170,6 +177,7 @@ func (c *Core) keep(t *openTask, chunk task.Chunk) {
 
 // result judges an attempt's result. Only the newest attempt's counts, and only once.
 func (c *Core) result(s *session, r *wire.Result) (any, error) {
+	c.wants(s.device, r.Ahead)
 	t := c.tasks[r.Task]
 	_, ended := withoutResult[r.Status]
 	if t == nil || !t.lastIs(r.Lease, s.device.row.ID) || ended && t.device == nil { // that it was lost is known
@@ -243,6 +251,9 @@ func (c *Core) record(t *openTask, r task.Result) {
 		return
 	}
 	holder := c.devices[t.last.Device]
+	if holder != nil {
+		holder.ran(&r)
+	}
 	t.last.ExitCode, t.last.Wall, t.last.Metrics = r.ExitCode, r.Wall, r.Metrics
 	c.counts.ran += time.Duration(r.Wall * float64(time.Second))
 	state, ok := r.Status.State()
@@ -288,6 +299,8 @@ func (c *Core) release(s *session, r *wire.Release) {
 		switch status, _ := s.device.status(); {
 		case r.Started:
 			c.lose(t, reason, stopped)
+		case t.recalled || s.device.free() < 0:
+			c.concede(t, reason, 0)
 		case status == device.Online:
 			c.concede(t, reason, notNow)
 		default:

@@ -79,7 +79,8 @@ type Core struct {
 	later     []*openTask // wait for their retry, in no order; few
 	devices   map[string]*machine
 	byKey     map[string]*machine // by fingerprint
-	ready     map[*machine]struct{}
+	ready     ready
+	crowded   map[*machine]struct{} // devices that hold more than they can run
 	sessions  map[int64]*session
 	reserving []*machine // those that are kept for a task
 	tokens    map[string]store.Token

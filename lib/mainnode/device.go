@@ -32,21 +32,17 @@ type machine struct {
 	metrics  device.Metrics
 	recalled time.Time // when it was asked last for what it has, after its time to drain
 	twins    twins
-	sole     *openTask // of held: it is to have the device to itself
-	reserved *openTask // to which it is to be given when it has nothing else
+	ahead    int           // attempts that it would hold beyond its slots
+	aheadAt  time.Time     // when it said so
+	usual    time.Duration // that its attempts take
+	at       int           // in ready
+	sole     *openTask     // of held: it is to have the device to itself
+	reserved *openTask     // to which it is to be given when it has nothing else
 }
 
 func newMachine(row store.Device, now time.Time) *machine {
-	return &machine{row: row, sched: scheduler.NewDevice(row.ID, row.Profile), held: map[task.ID]*openTask{}, last: now,
+	return &machine{row: row, sched: scheduler.NewDevice(row.ID, row.Profile), held: map[task.ID]*openTask{}, last: now, at: notReady,
 		shown: device.Offline, says: device.Online, reason: "not heard of since the main node started"}
-}
-
-// free is the number of slots for which it could be given something.
-func (d *machine) free() int {
-	if d.reserved != nil || d.sole != nil {
-		return 0
-	}
-	return d.row.Profile.Slots - len(d.held)
 }
 
 // holding is what it holds, oldest first: the order in which things happen must not hang on that of a map.
@@ -153,8 +149,9 @@ func (c *Core) helloWorker(in *Input, version int, h *wire.Hello) error {
 	d.says, d.reason = device.Online, ""
 	c.heard(d)
 	held := c.reconcile(d, h.Held, sameLife, allAssigns)
+	d.ahead = 0 // until it says so
 	for _, t := range d.held {
-		t.number = 0 // of no assignment on this connection
+		t.number, t.recalled = 0, false // of no assignment on this connection
 	}
 	c.effects = append(c.effects, Effect{Session: s.id, Role: wire.RoleWorker, Message: wire.Message{Type: wire.TypeWelcome, ReplyTo: in.Message.ID, Body: wire.Welcome{
 		Protocol: version, Software: c.self, MainNode: c.set.Name, Role: wire.RoleWorker, DeviceID: d.row.ID,
@@ -234,6 +231,7 @@ func (c *Core) heartbeat(s *session, h *wire.Heartbeat) wire.HeartbeatAck {
 		}
 	}
 	d.sched.Trim()
+	c.wants(d, h.Ahead)
 	c.update(d)
 	return ack
 }
@@ -263,22 +261,6 @@ func (c *Core) offline(d *machine, reason string) {
 	d.row.Seen = d.last
 	c.batch.Device(d.row)
 	c.event(cluster.Event{Kind: cluster.DeviceOffline, Device: d.row.ID, Reason: reason})
-}
-
-// update keeps the set of devices that could take a task now.
-func (c *Core) update(d *machine) {
-	if d.reserved != nil {
-		c.pending = true
-	}
-	status, _ := d.status()
-	if d.session != nil && status == device.Online && d.free() > 0 && len(d.row.Profile.TaskTypes) > 0 {
-		if _, ok := c.ready[d]; !ok {
-			c.ready[d] = struct{}{}
-			c.pending = true
-		}
-		return
-	}
-	delete(c.ready, d)
 }
 
 // silence shows devices as offline that have been silent, and ends the leases of those that were silent for longer.
@@ -352,7 +334,8 @@ func (c *Core) remove(d *machine) {
 	c.spare(d)
 	delete(c.devices, d.row.ID)
 	delete(c.byKey, d.row.Fingerprint)
-	delete(c.ready, d)
+	c.ready.leave(d)
+	delete(c.crowded, d)
 	c.batch.RemoveDevice(d.row.ID)
 	c.event(cluster.Event{Kind: cluster.DeviceRemoved, Device: d.row.ID})
 }

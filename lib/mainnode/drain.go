@@ -23,6 +23,7 @@ func (c *Core) drain(d *machine, within time.Duration) {
 	c.event(cluster.Event{Kind: cluster.DeviceDraining, Device: d.row.ID, Reason: reason})
 	c.batch.Device(d.row)
 	c.update(d)
+	c.recallWaiting(d)
 }
 
 // undrain lets a device take tasks again.

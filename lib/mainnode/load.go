@@ -23,7 +23,7 @@ func NewCore(ctx context.Context, set Settings, db *store.DB, log *slog.Logger, 
 	c := &Core{
 		set: set, db: db.ForWriter(), ctx: ctx, log: log, lease: lease, started: now, now: now,
 		tasks: map[task.ID]*openTask{}, queue: scheduler.NewQueue(set.Ageing),
-		devices: map[string]*machine{}, byKey: map[string]*machine{}, ready: map[*machine]struct{}{},
+		devices: map[string]*machine{}, byKey: map[string]*machine{}, crowded: map[*machine]struct{}{},
 		sessions: map[int64]*session{}, tokens: map[string]store.Token{}, invites: map[string]store.Invite{},
 		bodies: bodies{byTask: map[task.ID]body{}}, pending: true,
 	}

@@ -32,6 +32,8 @@ type openTask struct {
 	number int64          // of the assignment on that device's session
 	told   bool           // that device has told the end of the newest attempt
 
+	recalled bool // that device was asked for it, should it not have begun it
+
 	reserved *machine  // that is being emptied for it; then it is not in the queue
 	since    time.Time // when that began
 }

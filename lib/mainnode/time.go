@@ -18,7 +18,7 @@ func (c *Core) timeouts() {
 	if len(c.later) > 0 {
 		c.due()
 	}
-	if len(c.reserving) > 0 {
+	if len(c.reserving)+len(c.crowded) > 0 {
 		c.pending = true
 	}
 	c.silence()

@@ -110,7 +110,7 @@ func (q *Queue) Classes() int { return len(q.active) }
 // ByPriority is the number of tasks that wait at a priority.
 func (q *Queue) ByPriority(p task.Priority) int { return q.prio[p] }
 
-// Next takes the next task for a device out of the queue. elsewhere says whether some other device would take a task of this one's
+// Next is the next task for a device; it stays in the queue. elsewhere says whether some other device would take a task of this one's
 // kind now, so that a task may avoid the device that it failed on.
 func (q *Queue) Next(d *Device, elsewhere func(Item) bool) (id task.ID, ok bool) {
 	var best *entry
@@ -122,7 +122,6 @@ func (q *Queue) Next(d *Device, elsewhere func(Item) bool) (id task.ID, ok bool)
 	if best == nil {
 		return 0, false
 	}
-	q.Remove(best.id)
 	return best.id, true
 }
 

@@ -16,6 +16,9 @@ import (
 // MaxSlots is how many attempts a device may run at once: what it holds must fit into one message.
 const MaxSlots = 1024
 
+// MaxAhead is how many attempts a device may hold beyond those that it can run.
+const MaxAhead = 256
+
 // Limits of what one message may be. They are bytes, but for MaxDepth.
 const (
 	MaxMessage  = 1 << 20

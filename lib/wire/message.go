@@ -34,6 +34,7 @@ const (
 	TypeTaskResult   = "task_result"
 	TypeTaskRelease  = "task_release"
 	TypeTaskCancel   = "task_cancel"
+	TypeTaskRecall   = "task_recall"
 	TypeBye          = "bye"
 	TypeAck          = "ack"
 	TypeError        = "error"

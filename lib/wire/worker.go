@@ -90,6 +90,7 @@ type Heartbeat struct {
 	device.Heartbeat
 	AssignSeen int64  `json:"assign_seen"`
 	Held       []Held `json:"held"`
+	Ahead      int    `json:"ahead,omitempty"` // attempts that it would hold beyond those that it can run
 }
 
 // HeartbeatAck answers Heartbeat.
@@ -124,6 +125,9 @@ type Release struct {
 	Started bool   `json:"started"`
 	Reason  string `json:"reason,omitempty"`
 }
+
+// Recall asks for an attempt back that a worker has not begun, since another could begin it at once.
+type Recall struct{ task.Lease }
 
 // Cancel asks a worker to end an attempt.
 type Cancel struct {
@@ -191,8 +195,9 @@ type Result struct {
 	task.Lease
 	Status      task.Outcome `json:"status"`
 	Reason      string       `json:"reason,omitempty"`
-	Wall        float64      `json:"execution_time"` // seconds
-	OutputBytes int64        `json:"output_bytes"`   // of all output
+	Wall        float64      `json:"execution_time"`  // seconds
+	OutputBytes int64        `json:"output_bytes"`    // of all output
+	Ahead       int          `json:"ahead,omitempty"` // as in Heartbeat
 	Result      ResultBody   `json:"result"`
 }
 

@@ -168,6 +168,7 @@ func TestPressedDeviceTakesNothing(t *testing.T) {
 	r.wantSent("release 1 started false")
 	r.step(Pressed{})
 	r.assign(2)
+	r.pass(reportAfter)
 	r.wantSent("accept 2")
 }
 
@@ -188,6 +189,7 @@ func TestNoRoomForAProcess(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 	r.assign(3)
+	r.pass(reportAfter)
 	r.wantSent("accept 3")
 }
 

@@ -38,7 +38,10 @@ type Core struct {
 	connected  bool
 	assignSeen int64
 	lastID     int64
-	asked      map[string]task.Lease // results that were sent, by message_id
+	asked      map[string]question // results that were sent, by message_id
+	reports    reports
+	pace       pace
+	moved      time.Time // when the queue last did
 	inFlight   int64
 	nextBeat   time.Time
 	flushDue   time.Time // zero: nothing waits to be flushed
@@ -60,10 +63,12 @@ type attempt struct {
 	lease   task.Lease
 	spec    task.Spec
 	state   wire.HeldState
+	began   time.Time
 	output  output
 	sent    int64 // bytes of output that were handed to the connection, or are known to have arrived
 	result  task.Result
-	asked   bool // the result was sent on this connection
+	spooled bool // the result is in the spool
+	asked   bool // and was sent on this connection
 	unknown bool // nobody wants to know how it ends
 
 	fenced    bool   // it is being ended because it may run elsewhere
@@ -72,9 +77,9 @@ type attempt struct {
 
 // NewCore makes the core of a worker that runs so many attempts at once, and that holds what its spool has kept.
 func NewCore(slots int, kept []Spooled) *Core {
-	c := &Core{slots: slots, heartbeat: time.Minute, attempts: map[task.Lease]*attempt{}, asked: map[string]task.Lease{}}
+	c := &Core{slots: slots, heartbeat: time.Minute, attempts: map[task.Lease]*attempt{}, asked: map[string]question{}}
 	for _, k := range kept {
-		a := &attempt{lease: k.Lease, state: wire.HeldEnded, result: k.Result}
+		a := &attempt{lease: k.Lease, state: wire.HeldEnded, result: k.Result, spooled: true}
 		for _, chunk := range k.Chunks {
 			a.output.add(chunk.Stream, chunk.After, chunk.Data)
 		}
@@ -112,6 +117,8 @@ func (c *Core) Step(now time.Time, in Input) []Effect {
 	}
 	c.time()
 	c.start()
+	c.spare()
+	c.report()
 	c.leave()
 	return c.effects
 }
@@ -185,6 +192,11 @@ func (c *Core) receive(m *wire.Message) {
 		if m.Decode(&k) == nil && c.attempts[k.Lease] != nil {
 			c.cancel(c.attempts[k.Lease], &k)
 		}
+	case wire.TypeTaskRecall:
+		var r wire.Recall
+		if m.Decode(&r) == nil && c.attempts[r.Lease] != nil {
+			c.recall(c.attempts[r.Lease])
+		}
 	case wire.TypeAck:
 		c.acked(m)
 	case wire.TypeError:
@@ -213,6 +225,9 @@ func (c *Core) assign(m *wire.Assign) {
 	}
 	a := &attempt{lease: l, spec: m.Task.Spec, state: wire.HeldWaiting}
 	c.attempts[l] = a
+	if len(c.queue) == 0 {
+		c.moved = c.now
+	}
 	c.queue = append(c.queue, a)
 }
 
@@ -234,9 +249,9 @@ func (c *Core) start() {
 	for len(c.queue) > 0 && c.running < c.slots && c.now.Before(c.authority.until) {
 		a := c.queue[0]
 		c.queue = c.queue[1:]
-		a.state = wire.HeldRunning
+		a.state, a.began, c.moved = wire.HeldRunning, c.now, c.now
 		c.running++
-		c.send(wire.TypeTaskAccept, wire.Accept{Lease: a.lease})
+		c.begun(a)
 		start := StartAttempt{Lease: a.lease, Spec: a.spec}
 		if a.spec.Exclusive {
 			start.Until, start.Grace = c.authority.until, graceOf(c.authority.lease)
@@ -260,6 +275,16 @@ func (c *Core) cancel(a *attempt, m *wire.Cancel) {
 		}
 		c.do(KillAttempt{a.lease, m.Reason})
 	}
+}
+
+// recall gives back an attempt that another device could begin at once, unless it is begun by now.
+func (c *Core) recall(a *attempt) {
+	if a.state != wire.HeldWaiting {
+		return // which the main node will hear soon, if it has not yet
+	}
+	c.unqueue(a)
+	c.forget(a)
+	c.send(wire.TypeTaskRelease, wire.Release{Lease: a.lease, Reason: "wanted elsewhere"})
 }
 
 // unwanted ends an attempt whose end nobody wants to know.
@@ -320,11 +345,16 @@ func (c *Core) Next() time.Time {
 	if c.connected && c.nextBeat.Before(next) {
 		next = c.nextBeat
 	}
-	if !c.flushDue.IsZero() && c.flushDue.Before(next) {
-		next = c.flushDue
+	for _, due := range []time.Time{c.flushDue, c.reports.due} {
+		if !due.IsZero() && due.Before(next) {
+			next = due
+		}
 	}
 	if c.resting != "" && c.rested.Before(next) {
 		next = c.rested
+	}
+	if wait := c.moved.Add(longWait); c.crowded() && wait.Before(next) {
+		next = wait
 	}
 	if until := c.authority.until; until.After(c.now) && until.Before(next) && c.running > 0 {
 		next = until
@@ -337,7 +367,7 @@ const HeartbeatID = "heartbeat"
 
 func (c *Core) beat() {
 	c.nextBeat = c.now.Add(c.heartbeat)
-	h := wire.Heartbeat{AssignSeen: c.assignSeen, Held: c.Held()}
+	h := wire.Heartbeat{AssignSeen: c.assignSeen, Held: c.Held(), Ahead: c.ahead()}
 	h.ActiveTasks, h.Status = c.running, device.Online
 	switch {
 	case c.draining:

@@ -50,6 +50,14 @@ func (r *rig) assign(n int) {
 	r.step(Received{wire.Message{Type: wire.TypeTaskAssign, Data: body}})
 }
 
+func mustJSON(t *testing.T, v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 func (r *rig) print(n int, text string) { r.step(Printed{lease(n), task.Stdout, 0, []byte(text)}) }
 
 func (r *rig) end(n int, status task.Outcome) { r.step(Ended{lease(n), task.Result{Status: status}}) }
@@ -105,7 +113,7 @@ func TestShortTaskIsOneMessage(t *testing.T) {
 	r.assign(1)
 	r.print(1, "hello\n")
 	r.end(1, task.AttemptCompleted)
-	r.wantSent("accept 1", `result 1 completed "hello\n" of 6`)
+	r.wantSent(`result 1 completed "hello\n" of 6`)
 	r.answer("1", wire.Judged{Lease: lease(1), Verdict: wire.Recorded})
 	if len(r.c.attempts) != 0 || r.c.spooled != 0 {
 		t.Errorf("%d attempts and %d bytes are left", len(r.c.attempts), r.c.spooled)
@@ -118,6 +126,7 @@ func TestLongTaskPrintsAlongTheWay(t *testing.T) {
 	r.assign(1)
 	r.print(1, "a")
 	r.print(1, "b")
+	r.pass(reportAfter)
 	r.wantSent("accept 1")
 	r.pass(flushAfter)
 	r.wantSent(`output 1 @0 "ab"`)
@@ -321,6 +330,7 @@ func TestStopGivesBack(t *testing.T) {
 	r.connect()
 	r.assign(1)
 	r.assign(2)
+	r.pass(reportAfter)
 	take[Effect](r)
 	r.step(Stop{})
 	if kills := take[KillAttempt](r); len(kills) != 2 {

@@ -58,6 +58,7 @@ func (c *Core) ended(in *Ended) {
 	}
 	c.running--
 	c.busy = c.now
+	c.pace.over(c.now.Sub(a.began))
 	a.state, a.result = wire.HeldEnded, in.Result
 	if a.unknown {
 		c.forget(a)
@@ -69,8 +70,7 @@ func (c *Core) ended(in *Ended) {
 		c.nextBeat = c.now
 	}
 	c.spooled += a.output.size
-	c.do(SpoolResult{a.kept()})
-	c.sendResult(a)
+	c.over(a)
 }
 
 // kept is what the spool keeps of an ended attempt.
@@ -100,11 +100,12 @@ func (c *Core) sendResult(a *attempt) {
 		}
 		stdout, stderr = "", ""
 	}
+	c.keep(a)
 	a.asked = true
 	id := c.nextID()
-	c.asked[id] = a.lease
+	c.asked[id] = question{a.lease, c.now}
 	c.do(SendMessage{Message: wire.Message{Type: wire.TypeTaskResult, ID: id, Body: wire.Result{Lease: a.lease, Status: a.result.Status, Reason: a.result.Reason,
-		Wall: a.result.Wall, OutputBytes: a.output.size,
+		Wall: a.result.Wall, OutputBytes: a.output.size, Ahead: c.ahead(),
 		Result: wire.ResultBody{Output: stdout, ErrorOutput: stderr, ExitCode: a.result.ExitCode, Metrics: a.result.Metrics}}}})
 }
 
@@ -115,14 +116,15 @@ func (c *Core) nextID() string {
 
 // acked takes the main node's answer to a result or a heartbeat.
 func (c *Core) acked(m *wire.Message) {
-	lease, ok := c.asked[m.ReplyTo]
+	q, ok := c.asked[m.ReplyTo]
 	if !ok {
 		c.beaten(m)
 		return
 	}
 	delete(c.asked, m.ReplyTo)
+	c.pace.trip.add(c.now.Sub(q.at))
 	var j wire.Judged
-	a := c.attempts[lease]
+	a := c.attempts[q.lease]
 	if m.Decode(&j) != nil || a == nil {
 		return
 	}
@@ -150,13 +152,13 @@ func (c *Core) failed(m *wire.Message) {
 	if m.ReplyTo == HeartbeatID {
 		c.authority.answered(false)
 	}
-	lease, ok := c.asked[m.ReplyTo]
+	q, ok := c.asked[m.ReplyTo]
 	if !ok {
 		return
 	}
 	delete(c.asked, m.ReplyTo)
 	var e wire.Error
-	a := c.attempts[lease]
+	a := c.attempts[q.lease]
 	if a == nil || m.Decode(&e) != nil {
 		return
 	}
