@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/task"
 )
@@ -18,7 +20,7 @@ func (x *Executor) command(ctx context.Context, a Attempt, p *task.Command, out 
 	if !ok {
 		path = x.path
 	}
-	file, err := lookPath(p.Argv[0], path)
+	file, err := x.programs.find(p.Argv[0], path)
 	if err != nil {
 		return cannotStart(p.Argv[0], err)
 	}
@@ -41,6 +43,34 @@ func (x *Executor) findShell() (string, error) {
 		return sh, checkProgram(sh)
 	}
 	return lookPath("sh", x.path)
+}
+
+// programs remembers for a moment where programs were found: many attempts in a row run the same one.
+type programs struct {
+	mu    sync.Mutex
+	found map[[2]string]string // file by name and path
+	since time.Time            // of the oldest of them
+}
+
+const (
+	rememberFor  = time.Second
+	rememberMost = 256 // programs
+)
+
+func (p *programs) find(name, path string) (file string, err error) {
+	key := [2]string{name, path}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.since) > rememberFor || len(p.found) >= rememberMost {
+		p.found, p.since = map[[2]string]string{}, time.Now()
+	}
+	if file, ok := p.found[key]; ok {
+		return file, nil
+	}
+	if file, err = lookPath(name, path); err == nil {
+		p.found[key] = file
+	}
+	return file, err
 }
 
 // errNotExecutable is why a file that is there cannot be run.

@@ -16,49 +16,55 @@ const dirPrefix = "attempt-" // of the names of private directories
 type dirs struct {
 	base string
 	mu   sync.Mutex
-	idle []string
+	idle []privateDir
+}
+
+// privateDir is the directory of one attempt at a time.
+type privateDir struct {
+	path  string
+	empty trace // that it has shown when it was seen to be empty
 }
 
 // take answers an empty directory that nobody else has.
-func (d *dirs) take() (string, error) {
+func (d *dirs) take() (privateDir, error) {
 	for {
 		dir, ok := d.pop()
 		if !ok {
 			return d.make()
 		}
-		if isEmpty(dir) {
+		if dir.isEmpty() {
 			return dir, nil
 		}
-		d.remove(dir) // it was meddled with; what is left of it is never met again
+		d.remove(dir.path) // it was meddled with; what is left of it is never met again
 	}
 }
 
-func (d *dirs) pop() (dir string, ok bool) {
+func (d *dirs) pop() (dir privateDir, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := len(d.idle)
 	if n == 0 {
-		return "", false
+		return dir, false
 	}
 	dir, d.idle = d.idle[n-1], d.idle[:n-1]
 	return dir, true
 }
 
-func (d *dirs) make() (string, error) {
-	dir, err := os.MkdirTemp(d.base, dirPrefix+"*")
-	if !os.IsNotExist(err) {
-		return dir, err
+func (d *dirs) make() (privateDir, error) {
+	path, err := os.MkdirTemp(d.base, dirPrefix+"*")
+	if os.IsNotExist(err) { // somebody cleaned up too well
+		if err := os.MkdirAll(d.base, 0o700); err != nil {
+			return privateDir{}, err
+		}
+		path, err = os.MkdirTemp(d.base, dirPrefix+"*")
 	}
-	if err := os.MkdirAll(d.base, 0o700); err != nil { // somebody cleaned up too well
-		return "", err
-	}
-	return os.MkdirTemp(d.base, dirPrefix+"*")
+	return privateDir{path: path}, err
 }
 
 // give takes a directory back, and removes it if anything is in it.
-func (d *dirs) give(dir string) error {
-	if !isEmpty(dir) {
-		return d.remove(dir)
+func (d *dirs) give(dir privateDir) error {
+	if !dir.isEmpty() {
+		return d.remove(dir.path)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -79,7 +85,23 @@ func (d *dirs) clean() error {
 	return errors.Join(errs...)
 }
 
-// isEmpty says whether a private directory is as it was made.
+// isEmpty says whether a private directory is as it was made. Whether anything was in it since it was looked at last, the system can mostly say by the
+// time of its last change.
+func (d *privateDir) isEmpty() bool {
+	now := traceOf(d.path)
+	if now.certain && now == d.empty {
+		return true
+	}
+	d.empty = trace{}
+	if !isEmpty(d.path) {
+		return false
+	}
+	if now.settled() {
+		d.empty = now
+	}
+	return true
+}
+
 func isEmpty(dir string) bool {
 	info, err := os.Lstat(dir)
 	if err != nil || info.Mode() != fs.ModeDir|0o700 {

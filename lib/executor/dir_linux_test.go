@@ -31,7 +31,7 @@ func TestLockedTree(t *testing.T) {
 		t.Fatal("the tree is not locked")
 	}
 	d := &dirs{base: base}
-	if err := d.give(dir); err != nil {
+	if err := d.give(privateDir{path: dir}); err != nil {
 		t.Error(err)
 	}
 	if left, err := os.ReadDir(base); len(left) > 0 || err != nil {
@@ -58,4 +58,30 @@ func lockedTree(t *testing.T, base string) string {
 		}
 	}
 	return dir
+}
+
+// A directory that was seen to be empty is looked into again after any change, even one that was taken back.
+func TestChangedDirectoryIsLookedInto(t *testing.T) {
+	d := &dirs{base: t.TempDir()}
+	dir, err := d.make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir.empty = traceOf(dir.path)
+	if !dir.isEmpty() {
+		t.Fatal("a new directory is not empty")
+	}
+	file := filepath.Join(dir.path, "left")
+	for traceOf(dir.path) == dir.empty { // until the system's clock has moved on
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if dir.isEmpty() {
+		t.Fatal("a directory with a file is empty")
+	}
+	os.Remove(file)
+	if !dir.isEmpty() || dir.empty.certain {
+		t.Error("a directory that was changed just now is trusted")
+	}
 }

@@ -37,7 +37,9 @@ type Executor struct {
 	path    string   // PATH among it
 	http    *http.Client
 	slots   slots
-	fences  fences
+
+	programs programs
+	fences   fences
 }
 
 // Attempt is what to run.

@@ -55,7 +55,7 @@ func (o *output) pump(s task.Stream, pipe *os.File) {
 		n, err := pipe.Read(buf[:])
 		o.write(s, buf[:n])
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			o.drain(s, pipe, buf[:])
+			o.empty(s, pipe, buf[:])
 		}
 		if err != nil {
 			return
@@ -65,8 +65,8 @@ func (o *output) pump(s task.Stream, pipe *os.File) {
 
 const maxPipe = 1 << 20 // bytes that a pipe can hold
 
-// drain writes what lies in a pipe. It never waits, and it ends even if the pipe is filled as fast as it is read.
-func (o *output) drain(s task.Stream, pipe *os.File, buf []byte) {
+// empty writes what lies in a pipe. It never waits, and it ends even if the pipe is filled as fast as it is read.
+func (o *output) empty(s task.Stream, pipe *os.File, buf []byte) {
 	for total := 0; total < maxPipe; {
 		n := readNow(pipe, buf)
 		if n <= 0 {

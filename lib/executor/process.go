@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/task"
@@ -30,7 +29,7 @@ type launch struct {
 	argv  []string
 	env   []string
 	dir   string
-	files [3]*os.File // standard input, output and error
+	files [3]handle // standard input, output and error
 
 	grace      time.Duration // to end by itself, where it is to
 	until      time.Duration // when that is at the latest, by SinceBoot; 0: never
@@ -67,7 +66,7 @@ func (x *Executor) process(ctx context.Context, a Attempt, p program, out *outpu
 	if err != nil {
 		return notRun("private directory: %v", err)
 	}
-	l := launch{path: p.path, argv: p.argv, env: x.environment(a, dir, p.env), dir: dir, grace: x.options.KillGrace}
+	l := launch{path: p.path, argv: p.argv, env: x.environment(a, dir.path, p.env), dir: dir.path, grace: x.options.KillGrace}
 	l.throughShell()
 	r := x.runIn(ctx, l, p.stdin, a.fence, out)
 	r.Wall = time.Since(start).Seconds()
@@ -86,22 +85,29 @@ func (x *Executor) runIn(ctx context.Context, l launch, stdin string, f *fence, 
 	proc, err := x.start(l)
 	pipes.closeTheirs()
 	if err != nil {
-		pipes.closeOurs()
+		pipes.close()
 		return cannotStart(l.argv[0], err)
 	}
 	f.tell(proc, l.until)
-	pipes.serve(stdin, out)
-	r := x.await(ctx, l.argv[0], proc)
-	pipes.end()
+	pipes.begin(stdin, out)
+	r := x.await(ctx, l.argv[0], proc, func() { pipes.pump(out) })
+	pipes.end(out)
 	return r
 }
 
 // await waits for a process and all of its kind to end, and sees to it that they do when ctx does.
-func (x *Executor) await(ctx context.Context, name string, p running) task.Result {
-	select {
-	case e := <-p.gone():
-		return e.result(name)
-	case <-ctx.Done():
+// After a moment it calls late.
+func (x *Executor) await(ctx context.Context, name string, p running, late func()) task.Result {
+	soon := time.NewTimer(pumpAfter)
+	defer soon.Stop()
+	for ctx.Err() == nil {
+		select {
+		case e := <-p.gone():
+			return e.result(name)
+		case <-soon.C:
+			late()
+		case <-ctx.Done():
+		}
 	}
 	select {
 	case e := <-p.gone(): // by itself, at the same moment
@@ -110,6 +116,7 @@ func (x *Executor) await(ctx context.Context, name string, p running) task.Resul
 	}
 	r := interrupted(ctx)
 	grace := x.graceOf(ctx)
+	late() // it may print more than a pipe holds before it ends
 	p.end(grace)
 	e, ok := within(grace+forceWait, p.gone())
 	for begin := time.Now(); !ok && time.Since(begin) < killLimit; {

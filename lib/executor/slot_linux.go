@@ -45,7 +45,7 @@ type slots struct {
 type slot struct {
 	pool     *slots
 	pid      int
-	launches int // socket for launches and the answers to them; its calls block a thread, which takes less than the poller
+	launches *os.File // socket for launches and the answers to them; the poller waits for these
 	orders   int
 	since    time.Time // it is idle
 
@@ -156,17 +156,20 @@ func (p *slots) close() {
 func (p *slots) open() (s *slot, err error) {
 	s = &slot{pool: p}
 	var theirs [2]int
-	if s.launches, theirs[0], err = openSocket(); err != nil {
+	launches := 0
+	if launches, theirs[0], err = openSocket(); err != nil {
 		return nil, err
 	}
 	defer syscall.Close(theirs[0])
 	if s.orders, theirs[1], err = openSocket(); err != nil {
-		syscall.Close(s.launches)
+		syscall.Close(launches)
 		return nil, err
 	}
 	defer syscall.Close(theirs[1])
+	syscall.SetNonblock(launches, true)
+	s.launches = os.NewFile(uintptr(launches), "slot")
 	if s.pid, err = startHelper(theirs, p.env); err != nil {
-		syscall.Close(s.launches)
+		s.launches.Close()
 		syscall.Close(s.orders)
 		return nil, err
 	}
@@ -184,7 +187,9 @@ func (s *slot) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
-		syscall.Shutdown(s.launches, syscall.SHUT_RDWR)
+		if c, err := s.launches.SyscallConn(); err == nil {
+			c.Control(func(fd uintptr) { syscall.Shutdown(int(fd), syscall.SHUT_RDWR) })
+		}
 		syscall.Shutdown(s.orders, syscall.SHUT_RDWR)
 	}
 }
@@ -215,7 +220,7 @@ func (s *slot) launch(l *launch) (*slotted, error) {
 	r := &slotted{slot: s, attempt: s.attempt, dir: l.dir, done: make(chan exit, 1)}
 	s.buf = launchMessage(s.buf, s.attempt, l)
 	s.current = r
-	err := send(s.launches, s.buf, syscall.UnixRights(int(l.files[0].Fd()), int(l.files[1].Fd()), int(l.files[2].Fd())))
+	err := send(s.launches, s.buf, syscall.UnixRights(l.files[:]...))
 	if err != nil {
 		s.current = nil
 	}
@@ -226,18 +231,29 @@ func (s *slot) launch(l *launch) (*slotted, error) {
 }
 
 // send sends a message, and descriptors with its first byte.
-func send(socket int, message, rights []byte) error {
-	for len(message) > 0 {
-		n, err := syscall.SendmsgN(socket, message, rights, nil, syscall.MSG_NOSIGNAL)
-		if err == syscall.EINTR {
-			continue
-		}
-		if err != nil {
-			return os.NewSyscallError("sendmsg", err)
-		}
-		message, rights = message[n:], nil
+func send(socket *os.File, message, rights []byte) error {
+	c, err := socket.SyscallConn()
+	if err != nil {
+		return err
 	}
-	return nil
+	var failed error
+	err = c.Write(func(fd uintptr) (done bool) {
+		for len(message) > 0 {
+			n, err := syscall.SendmsgN(int(fd), message, rights, nil, syscall.MSG_NOSIGNAL)
+			switch err {
+			case nil:
+				message, rights = message[n:], nil
+			case syscall.EINTR:
+			case syscall.EAGAIN:
+				return false
+			default:
+				failed = os.NewSyscallError("sendmsg", err)
+				return true
+			}
+		}
+		return true
+	})
+	return errors.Join(err, failed)
 }
 
 // serve hears what the helper says, and waits for its end.
@@ -255,7 +271,7 @@ func (s *slot) serve() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	syscall.Close(s.launches)
+	s.launches.Close()
 	syscall.Close(s.orders)
 	reap(s.pid)
 }
@@ -263,15 +279,8 @@ func (s *slot) serve() {
 // hear waits for an answer; there is none when the helper has ended, or is to.
 func (s *slot) hear(v *verdict) bool {
 	var b [verdictSize]byte
-	for have := 0; have < len(b); {
-		n, err := syscall.Read(s.launches, b[have:])
-		if err == syscall.EINTR {
-			continue
-		}
-		if n <= 0 || err != nil {
-			return false
-		}
-		have += n
+	if _, err := io.ReadFull(s.launches, b[:]); err != nil {
+		return false
 	}
 	v.get(&b)
 	return true

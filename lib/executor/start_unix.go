@@ -59,7 +59,7 @@ func start(l launch) (*process, error) {
 	attr := &syscall.ProcAttr{
 		Dir:   l.dir,
 		Env:   l.env,
-		Files: []uintptr{l.files[0].Fd(), l.files[1].Fd(), l.files[2].Fd()},
+		Files: []uintptr{descriptor(l.files[0]), descriptor(l.files[1]), descriptor(l.files[2])},
 		Sys:   &syscall.SysProcAttr{Setpgid: true},
 	}
 	pid, err := syscall.ForkExec(l.path, l.argv, attr)
