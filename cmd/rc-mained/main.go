@@ -18,6 +18,7 @@ import (
 )
 
 func main() {
+	cli.Calm()
 	cli.Main("rc-mained", "Run the main node of a cluster, look after its database.", new(mained))
 }
 

@@ -17,7 +17,10 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/web"
 )
 
-func main() { cli.Main("rc-web", "Serve a cluster to browsers, scripts and Prometheus.", new(rcweb)) }
+func main() {
+	cli.Calm()
+	cli.Main("rc-web", "Serve a cluster to browsers, scripts and Prometheus.", new(rcweb))
+}
 
 // rcweb is the flags, the environment and the configuration file of rc-web.
 type rcweb struct {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -18,6 +19,10 @@ import (
 
 func main() {
 	executor.Main() // does not return in a slot helper, which is this program too
+	cli.Calm()
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1) // the other processors are for the tasks
+	}
 	cli.Main("rc-workerd", "Let this device work for a cluster.", new(workerd))
 }
 

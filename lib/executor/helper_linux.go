@@ -46,6 +46,8 @@ type order struct {
 }
 
 const (
+	usualSlack = 50_000 // nanoseconds by which timers may be late, unless a process wants it otherwise
+
 	slotName    = "rc-workerd: slot" // argv[0] of a helper
 	slotComm    = "rc-workerd-slot"  // what ps calls it
 	slotLaunch  = 3                  // socket for launches and the answers to them
@@ -78,6 +80,7 @@ func (h *helper) prepare() error {
 	if name, err := syscall.BytePtrFromString(slotComm); err == nil {
 		unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
 	}
+	unix.Prctl(unix.PR_SET_TIMERSLACK, usualSlack, 0, 0, 0) // which the programs have from this thread
 	closeOnExec()
 	// Caught, since what is ignored stays so in the programs. When to end is the host's decision, and goes through the socket.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGPIPE, syscall.SIGALRM,

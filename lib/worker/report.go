@@ -11,7 +11,7 @@ import (
 // What attempts begin and how they end is told together, where nobody waits for it: the start of a short task is not told before its end, and while
 // this device has more to begin, an end waits a moment for those that follow. So a round of the main node, with its commit, is for many.
 const (
-	reportAfter = 5 * time.Millisecond
+	reportAfter = 10 * time.Millisecond
 	reportMost  = 64 // ends that wait
 )
 
