@@ -12,7 +12,7 @@ BUILD   = $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 MAIN_TAGS = sqlite_omit_load_extension
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build demo test prove check bench cover dist install uninstall clean help
+.PHONY: build demo test prove check bench bench-quick microbench cover dist install uninstall clean help
 
 build: ## Build all commands into bin/.
 	@mkdir -p bin
@@ -31,7 +31,13 @@ prove: ## Prove that nothing is lost: kills, cuts, full disks and power cuts by 
 check: ## Formatting, vet, static checks, races, man pages, shell scripts, units.
 	@contrib/check.sh '$(GO)' '$(STATICCHECK)'
 
-bench: ## Run the Go benchmarks.
+bench: build ## Measure clusters on this host against what they are to reach; the table is kept in bin/bench. Half an hour.
+	$(GO) run ./contrib/bench -bin bin
+
+bench-quick: build ## The same at a small size, to see that it works. Two minutes at most.
+	$(GO) run ./contrib/bench -bin bin -quick
+
+microbench: ## Run the Go benchmarks.
 	$(GO) test -run '^$$' -bench . -benchmem ./lib/...
 
 cover: ## Coverage of the packages by their own tests.
@@ -63,4 +69,4 @@ clean: ## Remove what was built.
 	rm -rf bin dist coverage.out
 
 help: ## List what can be made.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -15,7 +15,7 @@ step() {
 }
 
 formatted() {
-	out=$(gofmt -l cmd lib testscripts)
+	out=$(gofmt -l cmd lib testscripts contrib)
 	[ -z "$out" ] || {
 		printf 'not formatted:\n%s\n' "$out"
 		return 1

@@ -24,7 +24,7 @@ var floors = []string{
 	"lib/mainnode lib/worker lib/client",
 	"lib/command lib/simulation",
 	"lib/web",
-	"cmd/rc-mained cmd/rc-workerd cmd/rc-submit cmd/rc-status cmd/rc-logs cmd/rc-ctl cmd/rc-web testscripts lib/proof lib/proof/disk lib/proof/restore",
+	"cmd/rc-mained cmd/rc-workerd cmd/rc-submit cmd/rc-status cmd/rc-logs cmd/rc-ctl cmd/rc-web testscripts lib/proof lib/proof/disk lib/proof/restore contrib/bench",
 }
 
 // aside are packages that know nothing of clusters, and that every package may import but those of pure.
@@ -127,7 +127,7 @@ func TestForbiddenAndOwners(t *testing.T) {
 // eachImport calls f for every import of every Go file of the project.
 func eachImport(t *testing.T, f func(from, file, path string)) {
 	t.Helper()
-	for _, root := range []string{"../lib", "../cmd", "../testscripts"} {
+	for _, root := range []string{"../lib", "../cmd", "../testscripts", "../contrib"} {
 		err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") {
 				return err
