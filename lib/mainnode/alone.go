@@ -49,8 +49,7 @@ func (c *Core) unreserve(d *machine) {
 func (c *Core) spare(d *machine) {
 	if t := d.reserved; t != nil {
 		c.unreserve(d)
-		c.queue.Push(t.item())
-		c.pending = true
+		c.queueUp(t)
 	}
 }
 

@@ -48,11 +48,14 @@ func (c *Core) give(d *machine) bool {
 	if !ok {
 		return false
 	}
-	t := c.tasks[id]
+	t := c.task(id)
+	if t == nil {
+		return false
+	}
 	if d.free() <= 0 && !c.mayWait(t, d) {
 		return false
 	}
-	c.queue.Remove(id)
+	c.dequeue(t)
 	if t.lastChance() && len(d.held) > 0 {
 		c.reserve(d, t)
 		return true
@@ -97,8 +100,9 @@ func (c *Core) elsewhere(it scheduler.Item) bool {
 // spec is the task as it is sent to a worker.
 func (c *Core) spec(t *openTask) (task.Spec, error) {
 	s := task.Spec{Type: t.taskType, Priority: t.priority, Requirements: *t.needs, Policy: *t.policy}
-	if b, ok := c.bodies.take(t.row.ID); ok {
-		s.Payload, s.Timeout = b.payload, b.timeout
+	if n, ok := c.bodies.get(t.row.ID); ok {
+		c.bodies.drop(t.row.ID)
+		s.Payload, s.Timeout = n.Spec.Payload, n.Spec.Timeout
 		return s, nil
 	}
 	if added, ok := c.batch.Added(t.row.ID); ok {
@@ -318,7 +322,7 @@ func givenBack(reason string) string {
 
 // Cancel ends a task; false: there was nothing to end. That is decided as soon as it is committed; its device, if it has one, ends the attempt when it hears of it.
 func (c *Core) Cancel(id task.ID) bool {
-	t := c.tasks[id]
+	t := c.task(id)
 	if t == nil {
 		return false
 	}
@@ -334,7 +338,7 @@ func (c *Core) Cancel(id task.ID) bool {
 
 // Retry queues a task again that failed, timed out or was cancelled; false: it did not.
 func (c *Core) Retry(id task.ID) bool {
-	if c.tasks[id] != nil {
+	if c.tasks[id] != nil || c.queue.Has(id) {
 		return false
 	}
 	stored, err := c.db.Task(c.ctx, id)

@@ -74,17 +74,18 @@ type Core struct {
 	log   *slog.Logger
 	lease func() string
 
-	tasks     map[task.ID]*openTask
-	queue     *scheduler.Queue
-	later     []*openTask // wait for their retry, in no order; few
-	devices   map[string]*machine
-	byKey     map[string]*machine // by fingerprint
-	ready     ready
-	crowded   map[*machine]struct{} // devices that hold more than they can run
-	sessions  map[int64]*session
-	reserving []*machine // those that are kept for a task
-	tokens    map[string]store.Token
-	invites   map[string]store.Invite
+	tasks          map[task.ID]*openTask // those that are not over, but for the untouched
+	queue          *scheduler.Queue
+	touchedInQueue int         // how many of tasks wait in it
+	later          []*openTask // wait for their retry, in no order; few
+	devices        map[string]*machine
+	byKey          map[string]*machine // by fingerprint
+	ready          ready
+	crowded        map[*machine]struct{} // devices that hold more than they can run
+	sessions       map[int64]*session
+	reserving      []*machine // those that are kept for a task
+	tokens         map[string]store.Token
+	invites        map[string]store.Invite
 
 	started     time.Time
 	nextTask    task.ID

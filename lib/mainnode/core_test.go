@@ -58,6 +58,15 @@ func (r *rig) start() {
 
 func (r *rig) commit() {
 	r.t.Helper()
+	waiting := 0
+	for id := range r.c.tasks {
+		if r.c.queue.Has(id) {
+			waiting++
+		}
+	}
+	if waiting != r.c.touchedInQueue {
+		r.t.Fatalf("%d touched tasks wait in the queue, %d are counted", waiting, r.c.touchedInQueue)
+	}
 	if err := r.c.batch.Commit(context.Background()); err != nil {
 		r.t.Fatal(err)
 	}
@@ -222,7 +231,7 @@ func (r *rig) want(id task.ID, state task.State, attempt int) task.Task {
 	if got.State != state || got.Attempt != attempt {
 		r.t.Fatalf("task %s is %s in attempt %d (%s), want %s in attempt %d", id, got.State, got.Attempt, got.Reason, state, attempt)
 	}
-	if open := r.c.tasks[id]; (open != nil) == state.Ended() || open != nil && open.row.State != state {
+	if open := r.c.task(id); (open != nil) == state.Ended() || open != nil && open.row.State != state {
 		r.t.Fatalf("task %s: memory and disk are not of one mind", id)
 	}
 	return got
@@ -672,7 +681,7 @@ func TestRetriesWaitAndGoElsewhere(t *testing.T) {
 func TestWhyWaiting(t *testing.T) {
 	r := newRig(t)
 	admin := r.client(wire.RoleAdmin)
-	why := func(id task.ID) string { return r.c.whyWaiting(r.c.tasks[id]) }
+	why := func(id task.ID) string { return r.c.whyWaiting(r.c.task(id)) }
 	id := r.submit(admin, 1, func(s *task.Spec) { s.Requirements.Tags = []string{"usb"} })[0]
 	if got := why(id); !strings.Contains(got, "no device has joined") {
 		t.Error(got)

@@ -25,7 +25,7 @@ func NewCore(ctx context.Context, set Settings, db *store.DB, log *slog.Logger, 
 		tasks: map[task.ID]*openTask{}, queue: scheduler.NewQueue(set.Ageing),
 		devices: map[string]*machine{}, byKey: map[string]*machine{}, crowded: map[*machine]struct{}{},
 		sessions: map[int64]*session{}, tokens: map[string]store.Token{}, invites: map[string]store.Invite{},
-		bodies: bodies{byTask: map[task.ID]body{}}, pending: true,
+		bodies: newBodies(), pending: true,
 	}
 	for _, load := range []func() error{c.loadMeta, c.loadDevices, c.loadAccess, c.loadTasks, c.loadCounts} {
 		if err := load(); err != nil {
@@ -80,7 +80,10 @@ func (c *Core) loadAccess() error {
 // loadTasks rebuilds the index of what is not over. What was leased stays so for a whole lease from now on: a restart of the main
 // node is not a device's silence.
 func (c *Core) loadTasks() error {
-	return c.db.OpenTasks(c.ctx, func(stored task.Task, last *store.Attempt) {
+	if err := c.loadUntouched(); err != nil {
+		return err
+	}
+	return c.db.TouchedTasks(c.ctx, func(stored task.Task, last *store.Attempt) {
 		t := newOpenTask(stored.ID, stored.Job, &stored.Spec, stored.Submitted)
 		t.row = store.Task{ID: stored.ID, State: stored.State, Attempt: stored.Attempt, Device: stored.Device, Reason: stored.Reason,
 			Failures: stored.Failures, Losses: stored.Losses, Eligible: c.inWhile(stored.Eligible, max(stored.MostWait(), c.set.Lease())), Started: value(stored.Started), Output: stored.Output}
@@ -96,6 +99,13 @@ func (c *Core) loadTasks() error {
 		if d := c.devices[stored.Device]; d != nil {
 			d.hold(t)
 		}
+	})
+}
+
+func (c *Core) loadUntouched() error {
+	return c.db.EachUntouched(c.ctx, func(n *store.NewTask) {
+		c.queue.Push(itemOf(n))
+		c.pending = true
 	})
 }
 

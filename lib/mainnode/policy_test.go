@@ -147,8 +147,8 @@ func TestRetryOnAndBackoff(t *testing.T) {
 				t.Errorf("eligible in %s, want %s", got.Eligible.Sub(r.now), c.wait)
 			}
 			r.start() // and no restart makes it shorter or longer
-			if again := r.want(id, c.want, 1); c.want == task.Queued && !r.c.tasks[id].row.Eligible.Equal(*again.Eligible) {
-				t.Errorf("after a restart eligible at %s", r.c.tasks[id].row.Eligible)
+			if again := r.want(id, c.want, 1); c.want == task.Queued && !r.c.task(id).row.Eligible.Equal(*again.Eligible) {
+				t.Errorf("after a restart eligible at %s", r.c.task(id).row.Eligible)
 			}
 		})
 	}
@@ -251,7 +251,7 @@ func TestContactLostIsShown(t *testing.T) {
 	if shown.Contact != device.ContactLost || *shown.LeaseLeft != 350 || shown.Waiting != "contact lost with pi, 350 s left before the task goes to another" {
 		t.Errorf("task %+v", shown)
 	}
-	pi.hello(wire.Held{Lease: task.Lease{Task: id, Attempt: 1, Token: r.c.tasks[id].last.Lease}, State: wire.HeldRunning})
+	pi.hello(wire.Held{Lease: task.Lease{Task: id, Attempt: 1, Token: r.c.task(id).last.Lease}, State: wire.HeldRunning})
 	if d := r.c.shownDevice(r.c.devices["pi"]); d.Contact != "" || d.Reason != "" {
 		t.Errorf("after it came back %+v", d)
 	}
@@ -277,16 +277,16 @@ func TestPoisonTakesDownNobodyElse(t *testing.T) {
 	devices := []*peer{r.device("one", 4), r.device("two", 4)}
 	poison := r.submit(admin, 1)[0]
 	ids := r.submit(admin, 40)
-	for round := 0; len(r.c.tasks) > 0; round++ {
+	for round := 0; r.c.open() > 0; round++ {
 		if round > 100 {
-			t.Fatalf("%d tasks are left", len(r.c.tasks))
+			t.Fatalf("%d tasks are left", r.c.open())
 		}
 		for _, d := range devices {
 			given := d.assigned()
 			for _, a := range given {
 				r.tell(d.session, &wire.Accept{Lease: a.Task.Lease})
 			}
-			if slices.ContainsFunc(given, func(a wire.Assign) bool { return a.Task.Task == poison }) || r.c.tasks[poison] != nil && r.c.tasks[poison].device == r.c.devices[d.name] {
+			if slices.ContainsFunc(given, func(a wire.Assign) bool { return a.Task.Task == poison }) || r.c.task(poison) != nil && r.c.task(poison).device == r.c.devices[d.name] {
 				d.boot++ // and all that it holds is gone
 				d.hello()
 				continue
@@ -333,11 +333,11 @@ func TestDeviceIsKeptForALastChance(t *testing.T) {
 	r.ask(admin, &deviceAction{verb: wire.TypeDrain, name: "tab"})
 	r.tell(tab.session, &wire.Release{Lease: last, Started: true})
 	pi.result(busy[0].Task.Lease, task.AttemptCompleted, "")
-	if open := r.c.tasks[id]; open.reserved == nil || len(pi.assigned()) > 0 || !strings.Contains(r.c.whyWaiting(open), "until pi has nothing else to do") {
+	if open := r.c.task(id); open.reserved == nil || len(pi.assigned()) > 0 || !strings.Contains(r.c.whyWaiting(open), "until pi has nothing else to do") {
 		t.Fatalf("pi is not kept: %s", r.c.whyWaiting(open))
 	}
 	pi.lose()
-	if r.c.tasks[id].reserved != nil {
+	if r.c.task(id).reserved != nil {
 		t.Fatal("waits for a device that is away")
 	}
 	pi.hello(wire.Held{Lease: busy[1].Task.Lease, State: wire.HeldRunning})
@@ -408,7 +408,7 @@ func TestReservationHasAnEnd(t *testing.T) {
 			r.ask(admin, &deviceAction{verb: wire.TypeDrain, name: "tab"})
 			r.tell(tab.session, &wire.Release{Lease: last, Started: true})
 			big.result(held[0].Task.Lease, task.AttemptCompleted, "")
-			if r.c.tasks[id].reserved == nil {
+			if r.c.task(id).reserved == nil {
 				t.Fatal("not kept for it")
 			}
 			want := c.do(r)

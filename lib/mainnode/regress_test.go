@@ -76,7 +76,7 @@ func TestGivingBackIsNoFailure(t *testing.T) {
 		beat.Status = device.Online
 		r.ask(pi.session, beat)
 	}
-	got := r.c.tasks[id]
+	got := r.c.task(id)
 	if got == nil || got.row.Losses != 0 || got.row.Failures != 0 {
 		t.Fatalf("%+v", got)
 	}
@@ -133,7 +133,7 @@ func TestRetryAfterLossCountsFromNothing(t *testing.T) {
 	r.pass(451 * time.Second)
 	r.round(Ask(func(c *Core) { c.Cancel(id); c.Retry(id) }))
 	pi.hello(wire.Held{Lease: l, State: wire.HeldRunning})
-	if got := r.c.tasks[id]; got.row.Losses != 0 {
+	if got := r.c.task(id); got.row.Losses != 0 {
 		t.Errorf("%d losses", got.row.Losses)
 	}
 }

@@ -100,8 +100,8 @@ func (c *Core) submit(s *session, m *wire.Submit) (any, error) {
 			return known, err
 		}
 	}
-	if len(c.tasks)+len(m.Tasks) > c.set.QueueLimit {
-		return nil, &wire.Error{Code: "E_QUEUE_FULL", Text: fmt.Sprintf("submit: %d tasks wait already, the limit is %d", len(c.tasks), c.set.QueueLimit), RetryAfter: 60_000}
+	if c.open()+len(m.Tasks) > c.set.QueueLimit {
+		return nil, &wire.Error{Code: "E_QUEUE_FULL", Text: fmt.Sprintf("submit: %d tasks wait already, the limit is %d", c.open(), c.set.QueueLimit), RetryAfter: 60_000}
 	}
 	if err := c.checkJob(m.Job); err != nil {
 		return nil, err
@@ -125,12 +125,17 @@ func (c *Core) submit(s *session, m *wire.Submit) (any, error) {
 }
 
 func (c *Core) add(id task.ID, job task.JobID, spec *task.Spec) {
-	t := newOpenTask(id, job, spec, c.now)
-	c.batch.Submit(store.NewTask{ID: id, Job: job, Spec: *spec, Submitted: c.now})
-	c.bodies.put(id, spec.Payload, spec.Timeout)
-	c.tasks[id] = t
+	n := store.NewTask{ID: id, Job: job, Spec: *spec, Submitted: c.now}
+	c.batch.Submit(n)
+	c.bodies.put(n)
 	c.counts.state(task.Queued, 1)
-	c.enqueue(t)
+	c.queue.Push(itemOf(&n))
+	c.pending = true
+}
+
+// itemOf is an untouched task as it waits.
+func itemOf(n *store.NewTask) scheduler.Item {
+	return scheduler.Item{ID: n.ID, Type: unique.Make(n.Spec.Type).Value(), Priority: n.Spec.Priority, Submitted: n.Submitted, Needs: n.Spec.Requirements}
 }
 
 // checkJob says whether tasks may be added to a job.
@@ -138,7 +143,7 @@ func (c *Core) checkJob(job task.JobID) error {
 	if job == 0 {
 		return nil
 	}
-	if t := c.tasks[job.First()]; t != nil && t.job == job {
+	if n, pending := c.batch.Added(job.First()); pending && n.Job == job {
 		return nil
 	}
 	if known, err := c.db.HasJob(c.ctx, job); err != nil || known {
@@ -211,8 +216,20 @@ func (c *Core) enqueue(t *openTask) {
 		return
 	}
 	t.row.Eligible = time.Time{}
+	c.queueUp(t)
+}
+
+// queueUp and dequeue put a task into the queue and take it out.
+func (c *Core) queueUp(t *openTask) {
 	c.queue.Push(t.item())
+	c.touchedInQueue++
 	c.pending = true
+}
+
+func (c *Core) dequeue(t *openTask) {
+	if c.queue.Remove(t.row.ID) {
+		c.touchedInQueue--
+	}
 }
 
 // due puts the retries into the queue whose time has come.
@@ -231,7 +248,7 @@ func (c *Core) unqueue(t *openTask) {
 	if t.reserved != nil {
 		c.unreserve(t.reserved)
 	}
-	c.queue.Remove(t.row.ID) // in later it is found to be gone when its time comes
+	c.dequeue(t) // in later it is found to be gone when its time comes
 }
 
 // move changes a task's state; everything that changes it comes through here.

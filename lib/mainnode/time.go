@@ -88,39 +88,3 @@ func (c *Core) openOutput() (sum int64) {
 	}
 	return sum
 }
-
-// bodies are the payloads of tasks that were submitted just now, so that those which are assigned at once need not be read from
-// the disk again. The bound keeps a long queue on the disk, where it belongs.
-type bodies struct {
-	byTask map[task.ID]body
-	size   int
-}
-
-type body struct {
-	payload []byte
-	timeout float64
-}
-
-const maxBodies = 4 << 20 // bytes
-
-func (b *bodies) put(id task.ID, payload []byte, timeout float64) {
-	cost := len(payload) + 64
-	if b.size+cost > maxBodies {
-		return
-	}
-	b.byTask[id] = body{payload, timeout}
-	b.size += cost
-}
-
-func (b *bodies) take(id task.ID) (body, bool) {
-	v, ok := b.byTask[id]
-	b.drop(id)
-	return v, ok
-}
-
-func (b *bodies) drop(id task.ID) {
-	if v, ok := b.byTask[id]; ok {
-		delete(b.byTask, id)
-		b.size -= len(v.payload) + 64
-	}
-}

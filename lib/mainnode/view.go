@@ -122,6 +122,9 @@ func percent(part, whole float64) float64 {
 // complete adds to a stored task what only the core knows: its progress, and why it waits.
 func (c *Core) complete(t *task.Task) {
 	open := c.tasks[t.ID]
+	if open == nil && c.queue.Has(t.ID) {
+		open = newOpenTask(t.ID, t.Job, &t.Spec, t.Submitted)
+	}
 	if open == nil {
 		return
 	}

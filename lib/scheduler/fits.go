@@ -41,11 +41,10 @@ func WhyNot(taskType string, r *task.Requirements, name string, p *device.Profil
 	return ""
 }
 
-// classKey is the same for the same needs, in whatever order the tags stand.
-func classKey(taskType string, r *task.Requirements) string {
+// needsKey is the same for the same needs, in whatever order the tags stand.
+func needsKey(r *task.Requirements) string {
 	if len(r.Tags) == 0 && r.CPUCores == 0 && r.MemoryGB == 0 && r.StorageGB == 0 && r.Platform == "" && r.Role == "" && r.Device == "" && !r.GPU {
-		return taskType // nearly all tasks
+		return "" // nearly all tasks
 	}
-	return fmt.Sprintf("%s %d %g %g %s %s %s %t %s", taskType, r.CPUCores, r.MemoryGB, r.StorageGB, r.Platform, r.Role, r.Device, r.GPU,
-		strings.Join(sortedTags(r.Tags), ","))
+	return fmt.Sprintf("%d %g %g %s %s %s %t %s", r.CPUCores, r.MemoryGB, r.StorageGB, r.Platform, r.Role, r.Device, r.GPU, strings.Join(sortedTags(r.Tags), ","))
 }

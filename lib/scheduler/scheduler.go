@@ -7,6 +7,7 @@ package scheduler
 
 import (
 	"cmp"
+	"container/heap"
 	"slices"
 	"time"
 
@@ -27,37 +28,41 @@ func NewDevice(name string, p device.Profile) *Device {
 	return &Device{Name: name, Profile: p, fits: map[*class]bool{}}
 }
 
-// Queue holds the tasks that wait. It is not safe for many goroutines.
+// Queue holds the tasks that wait: sixteen bytes and a place in a table for each, since there may be millions. It is not safe for many goroutines.
 type Queue struct {
-	step    time.Duration
-	classes map[string]*class // by their key
-	active  []*class          // those with tasks in them
-	where   map[task.ID]*entry
-	prio    map[task.Priority]int
+	step     time.Duration
+	classes  map[kind]*class
+	numbered []*class // by number; nil: the number is free
+	free     []uint32 // numbers
+	active   active   // those with tasks in them
+	where    places
+	many     int
+	prio     map[task.Priority]int
+	avoid    map[task.ID]string // the device that a task had better not get; few have one
+	frontier frontier           // kept for the next search
 }
 
-// class holds the tasks of one type with the same requirements, next task first.
-type class struct {
-	key      string
+// kind is what the tasks of a class have in common.
+type kind struct {
 	taskType string
-	needs    task.Requirements
-	tasks    heap
-	at       int // in active; -1: not there
+	priority task.Priority
+	needs    string
 }
 
-type entry struct {
-	id       task.ID
-	rank     int64 // the lower the earlier
-	priority task.Priority
-	avoid    string // a device that it failed on: another is taken where one fits
-	class    *class
-	at       int // in its class's heap
+// class holds the tasks of one kind, next task first.
+type class struct {
+	kind
+	needs  task.Requirements
+	number uint32
+	tasks  entries // some of them removed, but never the first
+	live   int     // how many are not
+	at     int     // in active; -1: not there
 }
 
 // NewQueue makes a queue in which waiting for step is worth one level of priority. A task's place follows from when it was
 // submitted and its priority alone, so places never have to be computed anew, and nothing waits for ever behind newcomers.
 func NewQueue(step time.Duration) *Queue {
-	return &Queue{step: step, classes: map[string]*class{}, where: map[task.ID]*entry{}, prio: map[task.Priority]int{}}
+	return &Queue{step: step, classes: map[kind]*class{}, numbered: make([]*class, 1), where: places{}, prio: map[task.Priority]int{}, avoid: map[task.ID]string{}}
 }
 
 // Item is a task that waits.
@@ -72,37 +77,51 @@ type Item struct {
 
 // Push puts a task into the queue. One that is there already is left as it is.
 func (q *Queue) Push(it Item) {
-	if _, ok := q.where[it.ID]; ok {
+	if q.Has(it.ID) {
 		return
 	}
-	c := q.class(it.Type, it.Needs)
-	e := &entry{id: it.ID, rank: it.Submitted.UnixMilli() - int64(it.Priority)*q.step.Milliseconds(), priority: it.Priority, avoid: it.Avoid, class: c}
-	q.where[it.ID] = e
+	c := q.class(it.Type, it.Priority, &it.Needs)
+	q.where.set(it.ID, c.number)
+	q.many++
 	q.prio[it.Priority]++
-	c.tasks.push(e)
-	if c.at < 0 {
-		c.at = len(q.active)
-		q.active = append(q.active, c)
+	if it.Avoid != "" {
+		q.avoid[it.ID] = it.Avoid
 	}
+	c.live++
+	c.tasks.push(entry{it.ID, it.Submitted.UnixMilli() - int64(it.Priority)*q.step.Milliseconds()})
+	q.active.place(c)
 }
 
 // Remove takes a task out of the queue; ok is false where it was not there.
 func (q *Queue) Remove(id task.ID) (ok bool) {
-	e, ok := q.where[id]
-	if !ok {
+	c := q.numbered[q.where.get(id)]
+	if c == nil {
 		return false
 	}
-	delete(q.where, id)
-	q.prio[e.priority]--
-	e.class.tasks.remove(e.at)
-	if len(e.class.tasks) == 0 {
-		q.drop(e.class)
+	q.where.set(id, 0)
+	q.many--
+	q.prio[c.priority]--
+	delete(q.avoid, id)
+	if c.live--; c.live == 0 {
+		q.drop(c)
+		return true
 	}
+	isLive := func(e entry) bool { return q.where.get(e.id) == c.number }
+	for !isLive(c.tasks[0]) {
+		c.tasks.pop()
+	}
+	if len(c.tasks) > 2*c.live+64 {
+		c.tasks.keep(isLive)
+	}
+	q.active.place(c)
 	return true
 }
 
+// Has says whether a task waits.
+func (q *Queue) Has(id task.ID) bool { return q.where.get(id) != 0 }
+
 // Len is the number of tasks that wait.
-func (q *Queue) Len() int { return len(q.where) }
+func (q *Queue) Len() int { return q.many }
 
 // Classes is the number of different requirements that wait.
 func (q *Queue) Classes() int { return len(q.active) }
@@ -111,24 +130,26 @@ func (q *Queue) Classes() int { return len(q.active) }
 func (q *Queue) ByPriority(p task.Priority) int { return q.prio[p] }
 
 // Next is the next task for a device; it stays in the queue. elsewhere says whether some other device would take a task of this one's
-// kind now, so that a task may avoid the device that it failed on.
+// kind now, so that a task may avoid the device that it failed on. It looks at the heads of classes in the order of the queue until one fits.
 func (q *Queue) Next(d *Device, elsewhere func(Item) bool) (id task.ID, ok bool) {
-	var best *entry
-	for _, c := range q.active {
-		if head := c.tasks[0]; (best == nil || less(head, best)) && d.takes(c) && !q.spared(head, d, elsewhere) {
-			best = head
+	f := &q.frontier
+	*f = frontier{q.active, f.places[:0]}
+	for f.add(0); f.Len() > 0; {
+		at := heap.Pop(f).(int)
+		c := q.active[at]
+		if head := c.tasks[0].id; d.takes(c) && !q.spared(head, c, d, elsewhere) {
+			return head, true
 		}
+		f.add(2*at + 1)
+		f.add(2*at + 2)
 	}
-	if best == nil {
-		return 0, false
-	}
-	return best.id, true
+	return 0, false
 }
 
 // spared says whether the task had better wait for another device.
-func (q *Queue) spared(e *entry, d *Device, elsewhere func(Item) bool) bool {
-	return e.avoid == d.Name && elsewhere != nil &&
-		elsewhere(Item{ID: e.id, Type: e.class.taskType, Needs: e.class.needs, Avoid: e.avoid})
+func (q *Queue) spared(id task.ID, c *class, d *Device, elsewhere func(Item) bool) bool {
+	avoid := q.avoid[id]
+	return avoid != "" && avoid == d.Name && elsewhere != nil && elsewhere(Item{ID: id, Type: c.taskType, Needs: c.needs, Avoid: avoid})
 }
 
 // takes says whether tasks of the class fit the device.
@@ -141,22 +162,27 @@ func (d *Device) takes(c *class) bool {
 	return fits
 }
 
-func (q *Queue) class(taskType string, needs task.Requirements) *class {
-	key := classKey(taskType, &needs)
-	c := q.classes[key]
+func (q *Queue) class(taskType string, p task.Priority, needs *task.Requirements) *class {
+	k := kind{taskType, p, needsKey(needs)}
+	c := q.classes[k]
 	if c == nil {
-		c = &class{key: key, taskType: taskType, needs: needs, at: -1}
-		q.classes[key] = c
+		c = &class{kind: k, needs: *needs, at: notActive}
+		if last := len(q.free) - 1; last >= 0 {
+			c.number, q.free = q.free[last], q.free[:last]
+			q.numbered[c.number] = c
+		} else {
+			c.number = uint32(len(q.numbered))
+			q.numbered = append(q.numbered, c)
+		}
+		q.classes[k] = c
 	}
 	return c
 }
 
-// drop forgets a class without tasks. Devices that remember it are cleaned as they are asked next.
+// drop empties a class without tasks. Devices that remember it are cleaned as they are asked next.
 func (q *Queue) drop(c *class) {
-	last := q.active[len(q.active)-1]
-	q.active[c.at], last.at = last, c.at
-	q.active = q.active[:len(q.active)-1]
-	c.at = -1
+	c.tasks = nil
+	q.active.leave(c)
 	if len(q.classes) > 2*len(q.active)+64 {
 		q.forget()
 	}
@@ -165,9 +191,11 @@ func (q *Queue) drop(c *class) {
 // forget removes the classes that have been empty, so that requirements that never come back cost nothing. What devices
 // remember of them goes as the devices register anew; a class that comes back is a new one.
 func (q *Queue) forget() {
-	for key, c := range q.classes {
-		if c.at < 0 {
-			delete(q.classes, key)
+	for k, c := range q.classes {
+		if c.at == notActive {
+			delete(q.classes, k)
+			q.numbered[c.number] = nil
+			q.free = append(q.free, c.number)
 		}
 	}
 }
@@ -178,61 +206,9 @@ func (d *Device) Trim() {
 		return
 	}
 	for c := range d.fits {
-		if c.at < 0 {
+		if c.at == notActive {
 			delete(d.fits, c)
 		}
-	}
-}
-
-func less(a, b *entry) bool {
-	return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.id, b.id)) < 0
-}
-
-// heap keeps the next entry first; every entry knows its place, so that any can be removed.
-type heap []*entry
-
-func (h *heap) push(e *entry) {
-	e.at = len(*h)
-	*h = append(*h, e)
-	h.up(e.at)
-}
-
-func (h *heap) remove(i int) {
-	last := len(*h) - 1
-	h.swap(i, last)
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	if i < last {
-		h.up(i)
-		h.down(i)
-	}
-}
-
-func (h heap) swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].at, h[j].at = i, j
-}
-
-func (h heap) up(i int) {
-	for i > 0 && less(h[i], h[(i-1)/2]) {
-		h.swap(i, (i-1)/2)
-		i = (i - 1) / 2
-	}
-}
-
-func (h heap) down(i int) {
-	for {
-		least := i
-		for _, child := range [2]int{2*i + 1, 2*i + 2} {
-			if child < len(h) && less(h[child], h[least]) {
-				least = child
-			}
-		}
-		if least == i {
-			return
-		}
-		h.swap(i, least)
-		i = least
 	}
 }
 

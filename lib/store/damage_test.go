@@ -139,8 +139,9 @@ func readAll(db *DB) (tasks int, err error) {
 	_, err4 := db.Invites(ctx)
 	_, err5 := db.Events(ctx, 0, 1<<20)
 	_, _, _, err6 := db.Counts(ctx, now)
-	err7 := db.OpenTasks(ctx, func(task.Task, *Attempt) {})
-	return len(all), errors.Join(err, err1, err2, err3, err4, err5, err6, err7)
+	err7 := db.TouchedTasks(ctx, func(task.Task, *Attempt) {})
+	err8 := db.EachUntouched(ctx, func(*NewTask) {})
+	return len(all), errors.Join(err, err1, err2, err3, err4, err5, err6, err7, err8)
 }
 
 // TestLargeDatabaseIsCheckedLater opens a damaged database as a large one, which is not checked before it is in use.
@@ -187,7 +188,7 @@ func TestNonsense(t *testing.T) {
 		if _, err := db.w.Exec(q); err != nil {
 			t.Fatal(err)
 		}
-		if err := db.OpenTasks(ctx, func(task.Task, *Attempt) {}); !errors.Is(err, ErrDamaged) {
+		if err := db.TouchedTasks(ctx, func(task.Task, *Attempt) {}); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -88,13 +88,22 @@ func checkGoldenTasks(t *testing.T, db *DB, want map[string]string) {
 func checkGoldenRest(t *testing.T, db *DB) {
 	t.Helper()
 	open := map[string]string{}
-	err := db.OpenTasks(ctx, func(x task.Task, last *Attempt) {
+	err := db.EachUntouched(ctx, func(n *NewTask) {
+		x, err := db.Task(ctx, n.ID)
+		if open[x.Name] = "untouched"; err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	err = db.TouchedTasks(ctx, func(x task.Task, last *Attempt) {
 		open[x.Name] = "no attempt"
 		if last != nil {
 			open[x.Name] = fmt.Sprintf("%s on %s, lease of %d characters", last.Outcome, last.Device, len(last.Lease))
 		}
 	})
-	if want := map[string]string{"held": "running on laptop, lease of 26 characters", "unfit": "no attempt"}; err != nil || !maps.Equal(open, want) {
+	if want := map[string]string{"held": "running on laptop, lease of 26 characters", "unfit": "untouched"}; err != nil || !maps.Equal(open, want) {
 		t.Errorf("open tasks: %v, want %v (%v)", open, want, err)
 	}
 	devices, err := db.Devices(ctx)

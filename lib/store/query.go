@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -179,8 +180,50 @@ func (db *DB) Resolve(ctx context.Context, text string) (task.ID, error) {
 	return found, rows.Err()
 }
 
-// OpenTasks calls yield for every task that is not over, in order of submission, with its newest attempt where it has one.
-func (db *DB) OpenTasks(ctx context.Context, yield func(task.Task, *Attempt)) error {
+// untouched selects the tasks that wait and were never given to a device.
+const untouched = "state = 1 AND state < 4 AND attempt = 0"
+
+// Untouched reads at most limit tasks from a number on that wait and were never given to a device, in order of submission.
+func (db *DB) Untouched(ctx context.Context, from task.ID, limit int) ([]NewTask, error) {
+	return query(ctx, db.r, func(row scanner) (NewTask, error) {
+		t, err := scanTask(row)
+		return NewTask{ID: t.ID, Job: t.Job, Spec: t.Spec, Submitted: t.Submitted}, err
+	}, "SELECT "+taskColumns+" FROM tasks WHERE id >= ? AND "+untouched+" ORDER BY id LIMIT ?", from, limit)
+}
+
+// EachUntouched calls yield for every task that waits and was never given to a device, in order of submission, with what decides on its place in the queue.
+func (db *DB) EachUntouched(ctx context.Context, yield func(*NewTask)) error {
+	rows, err := db.r.QueryContext(ctx, "SELECT id, submitted, priority, type, requirements FROM tasks INDEXED BY tasks_open WHERE "+untouched+" ORDER BY id")
+	if err != nil {
+		return classify(err)
+	}
+	defer rows.Close()
+	var n NewTask
+	var submitted int64
+	var taskType, needs, lastNeeds sql.RawBytes
+	for rows.Next() {
+		if err := rows.Scan(&n.ID, &submitted, &n.Spec.Priority, &taskType, &needs); err != nil {
+			return unreadable(err)
+		}
+		if string(taskType) != n.Spec.Type {
+			n.Spec.Type = string(taskType)
+		}
+		if !bytes.Equal(needs, lastNeeds) {
+			n.Spec.Requirements, lastNeeds = task.Requirements{}, bytes.Clone(needs)
+			if len(needs) > 0 {
+				if err := json.Unmarshal(needs, &n.Spec.Requirements); err != nil {
+					return unreadable(err)
+				}
+			}
+		}
+		n.Submitted = time.UnixMilli(submitted)
+		yield(&n)
+	}
+	return classify(rows.Err())
+}
+
+// TouchedTasks calls yield for every other task that is not over, in order of submission, with its newest attempt where it has one.
+func (db *DB) TouchedTasks(ctx context.Context, yield func(task.Task, *Attempt)) error {
 	attempts, err := query(ctx, db.r, scanAttempt, "SELECT "+attemptColumns+` FROM attempts WHERE (task, number) IN
 		(SELECT id, attempt FROM tasks WHERE state IN (1,2,3) AND state < 4 AND attempt > 0)`)
 	if err != nil {
@@ -192,7 +235,7 @@ func (db *DB) OpenTasks(ctx context.Context, yield func(task.Task, *Attempt)) er
 	}
 	// The body stays on disk: it is read when the task is assigned.
 	columns := strings.Replace(taskColumns, "payload", "NULL", 1)
-	rows, err := db.r.QueryContext(ctx, "SELECT "+columns+" FROM tasks INDEXED BY tasks_open WHERE state < 4 ORDER BY id")
+	rows, err := db.r.QueryContext(ctx, "SELECT "+columns+" FROM tasks INDEXED BY tasks_open WHERE state < 4 AND NOT ("+untouched+") ORDER BY id")
 	if err != nil {
 		return classify(err)
 	}

@@ -248,7 +248,17 @@ func TestOpenTasks(t *testing.T) {
 	}
 	commit(t, b)
 	var got []string
-	err := db.OpenTasks(ctx, func(x task.Task, a *Attempt) {
+	err := db.EachUntouched(ctx, func(n *NewTask) {
+		got = append(got, fmt.Sprintf("%d %s of %s", uint64(n.ID), n.Spec.Type, n.Submitted.Sub(now)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := db.Untouched(ctx, 1, 10)
+	if err != nil || len(page) != 1 || page[0].ID != 1 || len(page[0].Spec.Payload) == 0 {
+		t.Errorf("read ahead: %+v, %v", page, err)
+	}
+	err = db.TouchedTasks(ctx, func(x task.Task, a *Attempt) {
 		if len(x.Payload) > 0 {
 			t.Errorf("%s: its payload was read", x.ID)
 		}
@@ -258,7 +268,7 @@ func TestOpenTasks(t *testing.T) {
 		}
 		got = append(got, fmt.Sprintf("%d %s %s", uint64(x.ID), x.State, lease))
 	})
-	same(t, "open", got, []string{"1 queued none", "2 assigned lease 1", "3 running lease 2"})
+	same(t, "open", got, []string{"1 echo of 0s", "2 assigned lease 1", "3 running lease 2"})
 	if err != nil {
 		t.Fatal(err)
 	}
