@@ -2,6 +2,7 @@ package mainnode
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
@@ -197,8 +198,14 @@ func (c *Core) result(s *session, r *wire.Result) (any, error) {
 		return wire.Judged{Lease: r.Lease, Verdict: wire.Resend, OutputBytes: t.last.Output}, nil
 	}
 	after := time.Duration(r.Wall * float64(time.Second))
-	c.keep(t, task.Chunk{Position: at, Stream: task.Stdout, After: after, Data: []byte(r.Result.Output)})
-	c.keep(t, task.Chunk{Position: at + int64(len(r.Result.Output)), Stream: task.Stderr, After: after, Data: []byte(r.Result.ErrorOutput)})
+	rest := []task.Chunk{{Position: at, Stream: task.Stdout, After: after, Data: []byte(r.Result.Output)},
+		{Position: at + int64(len(r.Result.Output)), Stream: task.Stderr, After: after, Data: []byte(r.Result.ErrorOutput)}}
+	if at == 0 && inline > 0 && inline <= wire.MaxInline && t.last.Output == 0 { // this is all that it printed
+		c.printed = append(c.printed, printed{r.Task, r.Attempt, slices.DeleteFunc(slices.Clone(rest), func(k task.Chunk) bool { return len(k.Data) == 0 })})
+	}
+	for _, chunk := range rest {
+		c.keep(t, chunk)
+	}
 	c.record(t, r.Outcome())
 	return wire.Judged{Lease: r.Lease, Verdict: wire.Recorded}, nil
 }

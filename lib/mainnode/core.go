@@ -110,6 +110,7 @@ type Core struct {
 	effects []Effect
 	events  []cluster.Event
 	touched []task.ID // tasks whose output or state changed
+	printed []printed // of attempts that have ended
 }
 
 // session is a connection as the core sees it.
@@ -151,6 +152,7 @@ type Round struct {
 	Effects []Effect
 	Events  []cluster.Event
 	Touched []task.ID // tasks whose output or state changed
+	printed []printed // of attempts that have ended
 }
 
 // Decide takes inputs in their order, then looks at what time has brought and what can be assigned.
@@ -171,14 +173,14 @@ func (c *Core) Decide(now time.Time, inputs []*Input) Round {
 
 // decided ends a round.
 func (c *Core) decided() Round {
-	return Round{c.batch, c.effects, c.events, c.touched}
+	return Round{c.batch, c.effects, c.events, c.touched, c.printed}
 }
 
 // begin starts a round.
 func (c *Core) begin(now time.Time) {
 	c.now = now
 	c.batch = c.db.NewBatch()
-	c.effects, c.events, c.touched = nil, nil, nil
+	c.effects, c.events, c.touched, c.printed = nil, nil, nil, nil
 }
 
 // step takes one input.

@@ -165,7 +165,7 @@ func (n *Node) firstEvent(ctx context.Context, f *wire.FollowEvents) (int64, err
 func (n *Node) sendEvent(ctx context.Context, e *cluster.Event, output bool, send func(string, any) error) error {
 	m := wire.Event{Event: *e}
 	if output && e.Kind == cluster.TaskEnded && e.Output > 0 && e.Output <= wire.MaxInline {
-		chunks, err := n.db.Output(ctx, e.Task, e.Attempt, 0, wire.MaxInline)
+		chunks, err := n.outputOf(ctx, e.Task, e.Attempt)
 		if err != nil {
 			return err
 		}

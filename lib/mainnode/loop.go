@@ -20,6 +20,7 @@ type loop struct {
 	core   *Core
 	in     chan *Input
 	events *eventLog
+	lately *lately
 	wakes  *wakes
 	act    func([]Effect) // says what was decided
 	beat   func()         // tells the watchdog that the loop is alive
@@ -124,6 +125,7 @@ func (l *loop) commit(r Round) error {
 		c.counts.commits += time.Since(start)
 	}
 	// Events are readable before the answers leave, so that who follows from an answer's number misses none.
+	l.lately.add(r.printed)
 	l.events.add(r.Events, c.lastEvent)
 	l.act(r.Effects)
 	l.wakes.wake(r.Touched)

@@ -38,6 +38,7 @@ type Node struct {
 	core   *Core
 	loop   *loop
 	events *eventLog
+	lately lately
 	wakes  *wakes
 
 	lastSession atomic.Int64
@@ -80,7 +81,7 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 		strangers: strangers{from: map[netip.Addr]int{}}, conns: map[int64]*conn{}, backup: set.Backup}
 	ballast := store.NewBallast(filepath.Join(dir, fileBallast))
 	core.roomNeeded = ballast.Needs()
-	n.loop = &loop{ballast: ballast, core: core, in: make(chan *Input, maxBatch), events: n.events, wakes: n.wakes, act: n.act, beat: beat}
+	n.loop = &loop{ballast: ballast, core: core, in: make(chan *Input, maxBatch), events: n.events, lately: &n.lately, wakes: n.wakes, act: n.act, beat: beat}
 	return n, n.firstRound()
 }
 

@@ -3,16 +3,22 @@ package store
 import (
 	"context"
 	"database/sql"
+
+	"github.com/mattn/go-sqlite3"
 )
 
 // statements are prepared once on the writer's connection.
 type statements struct {
-	insertTask, updateTask, job, attempt, output, key, event *sql.Stmt
-	device, removeDevice, token, revoke, invite, set         *sql.Stmt
+	begin, commit, rollback                                  *sqlite3.SQLiteStmt
+	insertTask, updateTask, job, attempt, output, key, event *sqlite3.SQLiteStmt
+	device, removeDevice, token, revoke, invite, set         *sqlite3.SQLiteStmt
 }
 
-func (s *statements) all() map[**sql.Stmt]string {
-	return map[**sql.Stmt]string{
+func (s *statements) all() map[**sqlite3.SQLiteStmt]string {
+	return map[**sqlite3.SQLiteStmt]string{
+		&s.begin:    `BEGIN IMMEDIATE`,
+		&s.commit:   `COMMIT`,
+		&s.rollback: `ROLLBACK`,
 		&s.insertTask: `INSERT INTO tasks (id, job, type, name, priority, timeout, retries, payload, requirements, submitted,
 			exclusive, at_most_once, backoff, retry_on, state, attempt, device, reason, failures, losses, eligible, started, finished, exit_code, output)
 			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
@@ -39,14 +45,21 @@ func (s *statements) all() map[**sql.Stmt]string {
 }
 
 func (s *statements) prepare(ctx context.Context, w *sql.DB) error {
-	for at, text := range s.all() {
-		prepared, err := w.PrepareContext(ctx, text)
-		if err != nil {
-			return err
-		}
-		*at = prepared
+	conn, err := w.Conn(ctx)
+	if err != nil {
+		return err
 	}
-	return nil
+	defer conn.Close()
+	return conn.Raw(func(c any) error {
+		for at, text := range s.all() {
+			prepared, err := c.(*sqlite3.SQLiteConn).Prepare(text)
+			if err != nil {
+				return err
+			}
+			*at = prepared.(*sqlite3.SQLiteStmt)
+		}
+		return nil
+	})
 }
 
 func (s *statements) close() {
