@@ -51,9 +51,18 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 func (o *output) pump(s task.Stream, pipe *os.File) {
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)
+	splices := true
 	for {
-		n, err := pipe.Read(buf[:])
-		o.write(s, buf[:n])
+		var err error
+		if splices && o.full() {
+			var n int64
+			n, splices, err = discard(pipe)
+			o.drop(n)
+		} else {
+			var n int
+			n, err = pipe.Read(buf[:])
+			o.write(s, buf[:n])
+		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			o.empty(s, pipe, buf[:])
 		}
@@ -61,6 +70,20 @@ func (o *output) pump(s task.Stream, pipe *os.File) {
 			return
 		}
 	}
+}
+
+// full says whether nothing more is kept.
+func (o *output) full() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.kept >= o.limit
+}
+
+// drop counts what is not kept.
+func (o *output) drop(n int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.dropped += n
 }
 
 const maxPipe = 1 << 20 // bytes that a pipe can hold

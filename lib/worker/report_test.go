@@ -110,7 +110,7 @@ func TestAheadFollowsThePace(t *testing.T) {
 		ran, trip time.Duration
 		want      int
 	}{
-		{2, time.Millisecond, 3 * time.Millisecond, 16},
+		{2, time.Millisecond, 3 * time.Millisecond, 26},
 		{4, 20 * time.Millisecond, 10 * time.Millisecond, 4},
 		{4, time.Second, 5 * time.Millisecond, 0}, // a slot is empty for a hundredth of the time
 		{4, time.Second, 55 * time.Millisecond, 4},

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -203,16 +204,45 @@ func (s *spool) judged(l task.Lease) error {
 
 // write adds a record. Where only a part of it could be written, that is taken back: the next one begins a line.
 func (s *spool) write(rec *record) error {
-	body, err := json.Marshal(rec)
+	line, err := rec.line()
 	if err != nil {
 		return fmt.Errorf("write to the spool of results: %w", err)
 	}
-	line := fmt.Appendf(nil, "%08x%s\n", crc32.Checksum(body, castagnoli), body)
 	if _, err := s.f.Write(line); err != nil {
 		return fmt.Errorf("write to the spool of results: %w", errors.Join(err, s.f.Truncate(s.size)))
 	}
 	s.size += int64(len(line))
 	return nil
+}
+
+// line is the record as it is written. Its output, which may be long, is encoded in place.
+func (r *record) line() ([]byte, error) {
+	head := *r
+	head.Output = nil
+	body, err := json.Marshal(&head)
+	if err != nil {
+		return nil, err
+	}
+	size := sumLength + len(body) + len(`,"output":[]`) + 1
+	for _, p := range r.Output {
+		size += base64.StdEncoding.EncodedLen(len(p.Data)) + 64
+	}
+	line := make([]byte, sumLength, size)
+	if len(r.Output) == 0 {
+		line = append(line, body...)
+	} else {
+		line = append(append(line, body[:len(body)-1]...), `,"output":[`...)
+		for i, p := range r.Output {
+			if i > 0 {
+				line = append(line, ',')
+			}
+			line = fmt.Appendf(line, `{"stream":%q,"after_ms":%d,"data":"`, p.Stream.String(), p.AfterMS)
+			line = append(base64.StdEncoding.AppendEncode(line, p.Data), `"}`...)
+		}
+		line = append(line, "]}"...)
+	}
+	copy(line, fmt.Sprintf("%08x", crc32.Checksum(line[sumLength:], castagnoli)))
+	return append(line, '\n'), nil
 }
 
 func (s *spool) close() error { return s.f.Close() }
