@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,6 +13,11 @@ import (
 // into a temporary file beside it, synced, then renamed. The file gets perm exactly, whatever the umask;
 // a symbolic link of that name is replaced.
 func WriteFile(path string, data []byte, perm fs.FileMode) error {
+	return WriteFileFrom(path, bytes.NewReader(data), perm)
+}
+
+// WriteFileFrom does the same with what a reader brings.
+func WriteFileFrom(path string, data io.Reader, perm fs.FileMode) error {
 	temporary, err := writeTemporary(path, data, perm)
 	if err == nil {
 		err = os.Rename(temporary, path)
@@ -26,7 +33,7 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 }
 
 // writeTemporary returns the name of the file, also with an error if it exists.
-func writeTemporary(path string, data []byte, perm fs.FileMode) (name string, err error) {
+func writeTemporary(path string, data io.Reader, perm fs.FileMode) (name string, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return "", err
@@ -39,7 +46,7 @@ func writeTemporary(path string, data []byte, perm fs.FileMode) (name string, er
 	if err := f.Chmod(perm); err != nil && os.PathSeparator == '/' { // Windows knows no such modes
 		return f.Name(), err
 	}
-	if _, err := f.Write(data); err != nil {
+	if _, err := io.Copy(f, data); err != nil {
 		return f.Name(), err
 	}
 	return f.Name(), f.Sync()

@@ -35,9 +35,17 @@ func (c *Client) Metrics(ctx context.Context) (wire.Metrics, error) {
 
 // Devices lists all devices.
 func (c *Client) Devices(ctx context.Context) ([]device.Device, error) {
-	var l wire.DeviceList
-	err := c.ask(ctx, wire.TypeDevices, nothing{}, &l)
-	return l.Devices, err
+	var all []device.Device
+	for after := ""; ; {
+		var page wire.DeviceList
+		if err := c.ask(ctx, wire.TypeDevices, &wire.ListDevices{After: after}, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Devices...)
+		if after = page.Next; after == "" {
+			return all, nil
+		}
+	}
 }
 
 // Device is a device, by its name or the beginning of it, and the tasks that it holds.

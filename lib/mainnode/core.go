@@ -80,6 +80,7 @@ type Core struct {
 	later          []*openTask // wait for their retry, in no order; few
 	devices        map[string]*machine
 	byKey          map[string]*machine // by fingerprint
+	named          []*machine          // by name, see byName
 	ready          ready
 	crowded        map[*machine]struct{} // devices that hold more than they can run
 	sessions       map[int64]*session

@@ -90,6 +90,7 @@ func (c *Core) join(in *Input, j *wire.Join) (any, error) {
 	d := newMachine(store.Device{ID: name, Fingerprint: in.Fingerprint, Joined: c.now, Address: in.Address}, c.now)
 	d.reason = "has joined, but not connected yet"
 	c.devices[name], c.byKey[in.Fingerprint] = d, d
+	c.named = nil
 	c.batch.Device(d.row)
 	c.event(cluster.Event{Kind: cluster.DeviceJoined, Device: name, Reason: in.Address})
 	return wire.Joined{DeviceID: name}, nil
@@ -265,8 +266,7 @@ func (c *Core) offline(d *machine, reason string) {
 
 // silence shows devices as offline that have been silent, and ends the leases of those that were silent for longer.
 func (c *Core) silence() {
-	for _, name := range slices.Sorted(maps.Keys(c.devices)) {
-		d := c.devices[name]
+	for _, d := range c.byName() {
 		quiet := c.now.Sub(d.last)
 		if d.shown != device.Offline && quiet >= c.set.OfflineAfter {
 			c.offline(d, fmt.Sprintf("silent for %s", quiet.Round(time.Second)))
@@ -333,6 +333,7 @@ func (c *Core) remove(d *machine) {
 	}
 	c.spare(d)
 	delete(c.devices, d.row.ID)
+	c.named = nil
 	delete(c.byKey, d.row.Fingerprint)
 	c.ready.leave(d)
 	delete(c.crowded, d)

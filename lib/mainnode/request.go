@@ -173,9 +173,13 @@ func (c *conn) metrics(ctx context.Context, _ *wire.Message) (reply any, err err
 	return reply, err
 }
 
-func (c *conn) devices(ctx context.Context, _ *wire.Message) (any, error) {
+func (c *conn) devices(ctx context.Context, m *wire.Message) (any, error) {
+	var which wire.ListDevices
+	if err := m.Decode(&which); err != nil {
+		return nil, err
+	}
 	var l wire.DeviceList
-	err := c.node.loop.ask(ctx, func(core *Core) { l.Devices = core.allDevices() })
+	err := c.node.loop.ask(ctx, func(core *Core) { l = core.someDevices(&which) })
 	return l, err
 }
 

@@ -16,14 +16,34 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
-// allDevices are the devices as people see them, by name.
-func (c *Core) allDevices() []device.Device {
-	shown := make([]device.Device, 0, len(c.devices))
-	for _, d := range c.devices {
-		shown = append(shown, c.shownDevice(d))
+// byName are all devices in the order of their names.
+func (c *Core) byName() []*machine {
+	if len(c.named) != len(c.devices) {
+		c.named = slices.SortedFunc(maps.Values(c.devices), func(a, b *machine) int { return cmp.Compare(a.row.ID, b.row.ID) })
 	}
-	slices.SortFunc(shown, func(a, b device.Device) int { return cmp.Compare(a.ID, b.ID) })
-	return shown
+	return c.named
+}
+
+// someDevices are devices as people see them, by name.
+func (c *Core) someDevices(which *wire.ListDevices) wire.DeviceList {
+	all := c.byName()
+	from, found := slices.BinarySearchFunc(all, which.After, func(d *machine, name string) int { return cmp.Compare(d.row.ID, name) })
+	if found {
+		from++
+	}
+	limit := wire.MaxDevices
+	if which.Limit > 0 {
+		limit = min(limit, which.Limit)
+	}
+	to := min(from+limit, len(all))
+	l := wire.DeviceList{Devices: make([]device.Device, 0, to-from)}
+	for _, d := range all[from:to] {
+		l.Devices = append(l.Devices, c.shownDevice(d))
+	}
+	if to < len(all) {
+		l.Next = all[to-1].row.ID
+	}
+	return l
 }
 
 // shownDevice is a device as people see it.
@@ -79,8 +99,7 @@ func (c *Core) status() cluster.Status {
 	s.TasksQueued = c.counts.byState[task.Queued]
 	s.TasksActive = c.counts.byState[task.Assigned] + c.counts.byState[task.Running]
 	var busyCores, usedMemory, knownCores, knownMemory float64
-	for _, name := range slices.Sorted(maps.Keys(c.devices)) {
-		d := c.devices[name]
+	for _, d := range c.byName() {
 		status, _ := d.status()
 		s.Devices[status]++
 		s.DevicesTotal++
@@ -155,8 +174,8 @@ func (c *Core) whyWaiting(t *openTask) string {
 	}
 	var busy, away []string
 	why := map[string]int{}
-	for _, name := range slices.Sorted(maps.Keys(c.devices)) {
-		d := c.devices[name]
+	for _, d := range c.byName() {
+		name := d.row.ID
 		if reason := scheduler.WhyNot(t.taskType, t.needs, name, &d.row.Profile); reason != "" {
 			why[reason]++
 		} else if status, _ := d.status(); d.session == nil || status != device.Online {

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -57,7 +58,7 @@ func (b *Ballast) Fill() error {
 	for _, l := range left {
 		os.Remove(l)
 	}
-	err := cli.WriteFile(b.path, noise(b.size), 0o600)
+	err := cli.WriteFileFrom(b.path, noise(b.size), 0o600)
 	if err != nil {
 		return fmt.Errorf("hold disk space in reserve: %w", err)
 	}
@@ -65,11 +66,8 @@ func (b *Ballast) Fill() error {
 }
 
 // noise is what no file system makes smaller.
-func noise(size int64) []byte {
-	r := rand.NewChaCha8([32]byte{'b', 'a', 'l', 'l', 'a', 's', 't'})
-	data := make([]byte, size)
-	r.Read(data)
-	return data
+func noise(size int64) io.Reader {
+	return io.LimitReader(rand.NewChaCha8([32]byte{'b', 'a', 'l', 'l', 'a', 's', 't'}), size)
 }
 
 // Release lets the space go; false: none was held.

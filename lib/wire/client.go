@@ -57,9 +57,19 @@ type TaskShown struct {
 	Task task.Task `json:"task"`
 }
 
-// DeviceList answers devices.
+// ListDevices asks for devices, by name, after one.
+type ListDevices struct {
+	After string `json:"after,omitempty"`
+	Limit int    `json:"limit,omitempty"` // at most MaxDevices, which is also what 0 means
+}
+
+// MaxDevices is how many devices come in one answer.
+const MaxDevices = 500
+
+// DeviceList answers ListDevices.
 type DeviceList struct {
 	Devices []device.Device `json:"devices"`
+	Next    string          `json:"next,omitempty"` // to ask for those after it; empty: there are none
 }
 
 // NameDevice names a device, by its name or the beginning of it.

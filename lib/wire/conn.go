@@ -32,17 +32,12 @@ type Conn struct {
 	limit atomic.Int64
 	r     *bufio.Reader
 
-	mu  sync.Mutex // held to write
-	w   *bufio.Writer
-	enc *json.Encoder
+	mu sync.Mutex // held to write
 }
 
 // NewConn speaks the protocol on c. It takes messages of at most MaxStranger bytes until SetLimit is called.
 func NewConn(c net.Conn) *Conn {
-	w := bufio.NewWriterSize(c, 8<<10)
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	conn := &Conn{Conn: c, r: bufio.NewReaderSize(c, 8<<10), w: w, enc: enc}
+	conn := &Conn{Conn: c, r: bufio.NewReaderSize(c, 8<<10)}
 	conn.SetLimit(MaxStranger)
 	return conn
 }
@@ -125,17 +120,45 @@ func depth(line []byte) (deepest int) {
 	return deepest
 }
 
-// WriteMessages writes messages and flushes once. Body is encoded; a missing timestamp is filled in.
+// draft is what is being written. Drafts are shared by all connections: one that has nothing to say holds none.
+type draft struct {
+	bytes.Buffer
+	enc *json.Encoder
+}
+
+var drafts = sync.Pool{New: func() any {
+	d := new(draft)
+	d.enc = json.NewEncoder(&d.Buffer)
+	d.enc.SetEscapeHTML(false)
+	return d
+}}
+
+// writeAt is from how many bytes on a draft is written before more is added to it.
+const writeAt = 64 << 10
+
+// WriteMessages writes messages, as few times as it can. Body is encoded; a missing timestamp is filled in.
 func (c *Conn) WriteMessages(ms ...Message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	d := drafts.Get().(*draft)
+	defer func() {
+		if d.Cap() <= 4*writeAt {
+			d.Reset()
+			drafts.Put(d)
+		}
+	}()
 	now := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
 	for i := range ms {
-		if err := c.encode(&ms[i], now); err != nil {
+		if err := d.add(&ms[i], now); err != nil {
 			return err
 		}
+		if d.Len() >= writeAt || i == len(ms)-1 {
+			if _, err := d.WriteTo(c.Conn); err != nil {
+				return err
+			}
+		}
 	}
-	return c.w.Flush()
+	return nil
 }
 
 // outgoing is the envelope as it is written: its data is encoded in place.
@@ -149,16 +172,16 @@ type outgoing struct {
 	Data      any    `json:"data,omitempty"`
 }
 
-func (c *Conn) encode(m *Message, now string) error {
+func (d *draft) add(m *Message, now string) error {
 	o := outgoing{m.Type, m.Sender, m.Target, m.ID, m.ReplyTo, now, m.Body}
 	if m.Body == nil && m.Data != nil {
 		o.Data = m.Data
 	}
-	err := c.enc.Encode(&o) // ends with the newline that ends the message
+	err := d.enc.Encode(&o) // ends with the newline that ends the message
 	if errors.As(err, new(*json.UnsupportedValueError)) || errors.As(err, new(*json.MarshalerError)) {
 		// Nothing of it was written. Who waits for it is told, rather than cut off.
 		o.Type, o.Data = TypeError, Error{Code: "E_INTERNAL", Text: "the answer cannot be written as JSON: " + err.Error()}
-		err = c.enc.Encode(&o)
+		err = d.enc.Encode(&o)
 	}
 	return err
 }

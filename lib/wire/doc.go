@@ -166,7 +166,7 @@ of the last event before the submission: following events after it misses nothin
 # Clients: asking and following
 
 	status, metrics, ping       data {}
-	devices                     data {}                                   ack {"devices":[…]}
+	devices                     data {"after":"pi4","limit":500}          ack {"devices":[…],"next":"pi9"}; by name, at most 500
 	device                      data {"device_id":"pi4"}                  ack {"device":{…},"tasks":[…]}
 	tasks                       data {"filter":{…},"after":"t…","limit":500}  ack {"tasks":[…],"next":"t…"}
 	task                        data {"task_id":"t7k3"}                   ack {"task":{…}}; a prefix of its id will do
