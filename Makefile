@@ -4,12 +4,14 @@ GO      ?= go
 PREFIX  ?= /usr/local
 VERSION ?=
 COMMANDS = rc-mained rc-workerd rc-submit rc-status rc-logs rc-ctl rc-web
-PURE     = $(filter-out rc-mained,$(COMMANDS))
+PURE     = $(filter-out rc-mained rc-workerd,$(COMMANDS))
 PLATFORMS = linux/amd64 linux/arm64 linux/arm linux/386 linux/riscv64 android/arm64 windows/amd64 darwin/arm64
 
 LDFLAGS = -s -w $(if $(VERSION),-X github.com/retire-cluster/retire-cluster/lib/cli.Version=$(VERSION))
 BUILD   = $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 MAIN_TAGS = sqlite_omit_load_extension
+# http_request tasks do without HTTP/2, which is 330 kB of a worker.
+WORKER_TAGS = nethttpomithttp2
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: build demo test prove check bench bench-quick microbench cover dist install uninstall clean help
@@ -17,6 +19,7 @@ STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 build: ## Build all commands into bin/.
 	@mkdir -p bin
 	CGO_ENABLED=1 $(BUILD) -tags $(MAIN_TAGS) -o bin/ ./cmd/rc-mained
+	CGO_ENABLED=0 $(BUILD) -tags $(WORKER_TAGS) -o bin/ ./cmd/rc-workerd
 	CGO_ENABLED=0 $(BUILD) -o bin/ $(PURE:%=./cmd/%)
 
 demo: build ## Start a cluster on this host, run a real job on it, print the results, stop. KEEP=1 leaves it running.
@@ -46,6 +49,7 @@ cover: ## Coverage of the packages by their own tests.
 dist: ## Build everything but rc-mained for every platform into dist/, without cgo.
 	@for p in $(PLATFORMS); do \
 		echo "  $$p"; mkdir -p dist/$$p && \
+		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(BUILD) -tags $(WORKER_TAGS) -o dist/$$p/ ./cmd/rc-workerd && \
 		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(BUILD) -o dist/$$p/ $(PURE:%=./cmd/%) || exit 1; \
 	done
 	@mkdir -p dist/$$($(GO) env GOOS)/$$($(GO) env GOARCH)

@@ -68,7 +68,7 @@ func (r *run) sizeForPhones() error {
 	}
 	if !r.set.quick {
 		path = r.path("rc-workerd-arm64")
-		build := exec.CommandContext(r.ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "github.com/retire-cluster/retire-cluster/cmd/rc-workerd")
+		build := exec.CommandContext(r.ctx, "go", "build", "-tags", "nethttpomithttp2", "-trimpath", "-ldflags", "-s -w", "-o", path, "github.com/retire-cluster/retire-cluster/cmd/rc-workerd")
 		build.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("build rc-workerd for linux/arm64: %w: %s", err, out)

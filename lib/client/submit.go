@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -76,6 +77,9 @@ func withPayloads(specs []task.Spec) []task.Spec {
 
 // nextPage is how many of the specs go into one message, at least one.
 func nextPage(specs []task.Spec) (int, error) {
+	if n := min(len(specs), pageTasks); fitsSurely(specs[:n]) {
+		return n, nil
+	}
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false) // as wire.Conn writes it
@@ -91,6 +95,25 @@ func nextPage(specs []task.Spec) (int, error) {
 		}
 	}
 	return len(specs), nil
+}
+
+// fitsSurely says that tasks fit into one message, without writing them all to see; where it does not, they may all the same.
+func fitsSurely(specs []task.Spec) bool {
+	const others = 512 // the names of all fields, and numbers
+	size := 0.0
+	for i := range specs {
+		s := &specs[i]
+		texts := len(s.Type) + len(s.Name) + len(s.Requirements.Platform) + len(s.Requirements.Role) + len(s.Requirements.Device)
+		for _, tag := range s.Requirements.Tags {
+			texts += len(tag) + 3
+		}
+		numbers := s.Timeout + s.Backoff + s.Requirements.MemoryGB + s.Requirements.StorageGB
+		if !json.Valid(s.Payload) || math.IsNaN(numbers) || math.IsInf(numbers, 0) {
+			return false
+		}
+		size += float64(len(s.Payload) + 6*texts + 8*len(s.RetryOn) + others) // six bytes: a character may be written as \u0001
+	}
+	return size <= pageBytes
 }
 
 // submitPage submits one page and joins the answer to those before.

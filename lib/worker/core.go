@@ -353,7 +353,7 @@ func (c *Core) Next() time.Time {
 	if c.resting != "" && c.rested.Before(next) {
 		next = c.rested
 	}
-	if wait := c.moved.Add(longWait); c.crowded() && wait.Before(next) {
+	if wait := c.patience(); c.crowded() && wait.Before(next) {
 		next = wait
 	}
 	if until := c.authority.until; until.After(c.now) && until.Before(next) && c.running > 0 {

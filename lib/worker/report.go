@@ -97,13 +97,13 @@ func (c *Core) keep(a *attempt) {
 // pace is how quickly things go on here.
 type pace struct {
 	ran   usual // for how long an attempt has a slot
-	trip  usual // from a result to its verdict
+	trip  peak  // from a result to its verdict
 	short int   // attempts since the last one that was not short
 }
 
 const (
-	steady   = 8           // short attempts, after which it is believed that more follow
-	longWait = time.Second // without that any attempt was begun; then what waits may be begun elsewhere
+	steady   = 4           // short attempts, after which it is believed that more follow
+	longWait = time.Second // at the least, without that any attempt was begun: then what waits may be begun elsewhere
 )
 
 // gap is how long a slot would be empty between two attempts.
@@ -127,6 +127,11 @@ func (u *usual) add(d time.Duration) {
 	*u += (usual(d) - *u) / 8
 }
 
+// peak is the longest of spans that were measured lately.
+type peak time.Duration
+
+func (p *peak) add(d time.Duration) { *p = max(peak(d), *p-*p/256) }
+
 // ahead is how many attempts this device would hold beyond those that it runs, so that no slot is empty while a result travels to the main node and
 // the next attempt comes back. There are none unless attempts are short: they may begin elsewhere.
 func (c *Core) ahead() int {
@@ -141,9 +146,14 @@ func (c *Core) ahead() int {
 // crowded says whether attempts wait because all slots are taken.
 func (c *Core) crowded() bool { return len(c.queue) > 0 && c.running >= c.slots && c.connected }
 
+// patience is until when what waits is kept.
+func (c *Core) patience() time.Time {
+	return c.moved.Add(max(longWait, 2*time.Duration(c.pace.ran)))
+}
+
 // spare gives back what waits, where attempts take longer than those before them: others may come to it sooner, or something else may be more urgent.
 func (c *Core) spare() {
-	if !c.crowded() || c.now.Sub(c.moved) < longWait {
+	if !c.crowded() || c.now.Before(c.patience()) {
 		return
 	}
 	c.pace.short = 0

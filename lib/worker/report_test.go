@@ -118,7 +118,7 @@ func TestAheadFollowsThePace(t *testing.T) {
 		{1, time.Hour, time.Minute, 0},
 	} {
 		r := newRig(t, c.slots)
-		r.c.pace = pace{usual(c.ran), usual(c.trip), steady}
+		r.c.pace = pace{usual(c.ran), peak(c.trip), steady}
 		if got := r.c.ahead(); got != c.want {
 			t.Errorf("%d slots, %v an attempt, %v for an answer: %d ahead, want %d", c.slots, c.ran, c.trip, got, c.want)
 		}
