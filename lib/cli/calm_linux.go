@@ -9,9 +9,9 @@ import (
 )
 
 // slack is by how much timers of a daemon may be late, in nanoseconds; the kernel's usual is 50,000.
-const slack = 1_000_000
+const slack = 4_000_000
 
-// Calm lets the timers of this process be late by a millisecond, so that the kernel wakes it for several at once. It is to be called before anything else
+// Calm lets the timers of this process be late by four milliseconds, so that the kernel wakes it for several at once. It is to be called before anything else
 // of a daemon. Go's runtime looks after its threads up to 15,000 times a second while there is something to do now and then: a tenth of all that a
 // cluster of short tasks costs. What a thread may be late by it has from the one that started it, so the program begins once more.
 func Calm() {

@@ -91,6 +91,9 @@ func ParseMessage(line []byte) (Message, error) {
 	if depth(line) > MaxDepth {
 		return m, Errorf(ErrJSON, "nested deeper than %d", MaxDepth)
 	}
+	if m, ok := split(line); ok {
+		return m, nil
+	}
 	if err := json.Unmarshal(line, &m); err != nil {
 		return m, Errorf(ErrJSON, "%s", why(err))
 	}

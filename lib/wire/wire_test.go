@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -230,7 +231,15 @@ func FuzzParseMessage(f *testing.F) {
 	for _, s := range []string{`{"message_type":"hello","data":{"protocol":{"min":1,"max":1}}}`, `{}`, `[]`, strings.Repeat("[", 100), `{"message_type":"a","data":"\u0000"}`} {
 		f.Add([]byte(s))
 	}
+	f.Add([]byte(`{"message_type":"a","message_id":"1","reply_to":"2","sender_id":"s","target_id":"t","timestamp":"z","data":[{"x":"}\\\""}] } `))
+	f.Add([]byte(`{"message_type":"a", "Message_Type":"b", "message_type" : "c","data":{},"data":{"y":1}}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
+		if short, ok := split(line); ok && utf8.Valid(line) {
+			var whole Message
+			if err := json.Unmarshal(line, &whole); err != nil || !reflect.DeepEqual(short, whole) {
+				t.Fatalf("split says %+v, encoding/json %+v (%v)", short, whole, err)
+			}
+		}
 		m, err := ParseMessage(line)
 		if err != nil {
 			if !errors.Is(err, ErrJSON) {
@@ -264,4 +273,21 @@ func ParseBack(j JoinCode) string {
 		return err.Error()
 	}
 	return back.String()
+}
+
+// What is written by this package is read the short way.
+func TestOwnMessagesAreSplit(t *testing.T) {
+	var b bytes.Buffer
+	d := drafts.Get().(*draft)
+	for _, body := range []any{nil, Accept{}, Assign{Task: AssignedTask{Spec: task.Spec{Type: task.TypeEcho, Payload: []byte(`{"message":"<\"é}"}`)}}}} {
+		d.Reset()
+		if err := d.add(&Message{Type: "x", Sender: "pi", ID: "7", Body: body}, "2026-01-15T10:30:00.000Z"); err != nil {
+			t.Fatal(err)
+		}
+		b.Reset()
+		b.Write(bytes.TrimSpace(d.Bytes()))
+		if m, ok := split(b.Bytes()); !ok || m.Type != "x" || m.ID != "7" || (body != nil) != (len(m.Data) > 0) {
+			t.Errorf("%s: %v %+v", b.Bytes(), ok, m)
+		}
+	}
 }

@@ -483,6 +483,9 @@ func TestSpoolStaysSmall(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := s.flush(); err != nil {
+		t.Fatal(err)
+	}
 	if fi, err := os.Stat(path); err != nil || fi.Size() > 2*slack || fi.Size() != s.size {
 		t.Errorf("one result is pending, and the log has %d bytes (%v)", fi.Size(), err)
 	}

@@ -29,7 +29,8 @@ type spool struct {
 	f       *os.File
 	pending map[task.Lease]int64 // bytes of its record
 	live    int64                // bytes of all of those
-	size    int64                // bytes of the log
+	size    int64                // bytes of the log, with those of draft
+	draft   []byte               // records that are not written yet
 }
 
 // record is a line of the log: a result, or that one was judged.
@@ -56,6 +57,9 @@ func openSpool(path string) (*spool, []Spooled, error) {
 
 // rewrite makes a new log of what is still needed, and puts it in the place of the old one when it is whole.
 func (s *spool) rewrite() (kept []Spooled, err error) {
+	if err := s.flush(); err != nil {
+		return nil, err
+	}
 	if kept, err = readSpool(s.path); err != nil {
 		return nil, fmt.Errorf("read the spool of results: %w", err)
 	}
@@ -69,6 +73,10 @@ func (s *spool) rewrite() (kept []Spooled, err error) {
 			f.Close()
 			return nil, err
 		}
+	}
+	if err := fresh.flush(); err != nil {
+		f.Close()
+		return nil, err
 	}
 	if err := os.Rename(f.Name(), s.path); err != nil {
 		f.Close()
@@ -149,7 +157,7 @@ func (r *record) spooled() *Spooled {
 	return k
 }
 
-// add writes an attempt's result.
+// add adds an attempt's result, which is written with the next flush, or now if it must survive a power cut.
 func (s *spool) add(k Spooled) error {
 	before := s.size
 	err := s.write(newRecord(k))
@@ -171,6 +179,9 @@ func newRecord(k Spooled) *record {
 
 // sync brings what was written to the disk.
 func (s *spool) sync() error {
+	if err := s.flush(); err != nil {
+		return err
+	}
 	if err := s.f.Sync(); err != nil {
 		return fmt.Errorf("sync the spool of results: %w", err)
 	}
@@ -189,10 +200,13 @@ func (s *spool) judged(l task.Lease) error {
 	delete(s.pending, l)
 	s.live -= size
 	if len(s.pending) == 0 {
-		if err := s.f.Truncate(0); err != nil {
-			return fmt.Errorf("empty the spool of results: %w", err)
+		written := s.size > int64(len(s.draft))
+		s.size, s.draft = 0, s.draft[:0]
+		if written {
+			if err := s.f.Truncate(0); err != nil {
+				return fmt.Errorf("empty the spool of results: %w", err)
+			}
 		}
-		s.size = 0
 		return nil
 	}
 	err := s.write(&record{Lease: l, Judged: true})
@@ -202,17 +216,42 @@ func (s *spool) judged(l task.Lease) error {
 	return err
 }
 
-// write adds a record. Where only a part of it could be written, that is taken back: the next one begins a line.
+// mostDraft is how many bytes of records wait to be written together.
+const mostDraft = 64 << 10
+
+// write adds a record.
 func (s *spool) write(rec *record) error {
 	line, err := rec.line()
 	if err != nil {
 		return fmt.Errorf("write to the spool of results: %w", err)
 	}
-	if _, err := s.f.Write(line); err != nil {
-		return fmt.Errorf("write to the spool of results: %w", errors.Join(err, s.f.Truncate(s.size)))
-	}
 	s.size += int64(len(line))
+	if len(line) > mostDraft { // it is not copied
+		if err := s.flush(); err != nil {
+			return err
+		}
+		s.draft = line
+		defer func() { s.draft = nil }()
+		return s.flush()
+	}
+	if s.draft = append(s.draft, line...); len(s.draft) > mostDraft {
+		return s.flush()
+	}
 	return nil
+}
+
+// flush writes what was added. Where only a part of it could be written, that is taken back: the next record begins a line.
+func (s *spool) flush() error {
+	if len(s.draft) == 0 {
+		return nil
+	}
+	_, err := s.f.Write(s.draft)
+	if err != nil {
+		s.size -= int64(len(s.draft))
+		err = fmt.Errorf("write to the spool of results: %w", errors.Join(err, s.f.Truncate(s.size)))
+	}
+	s.draft = s.draft[:0]
+	return err
 }
 
 // line is the record as it is written. Its output, which may be long, is encoded in place.
@@ -245,4 +284,4 @@ func (r *record) line() ([]byte, error) {
 	return append(line, '\n'), nil
 }
 
-func (s *spool) close() error { return s.f.Close() }
+func (s *spool) close() error { return errors.Join(s.flush(), s.f.Close()) }

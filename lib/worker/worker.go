@@ -289,6 +289,7 @@ func (w *Worker) act(effects []Effect) (leave bool) {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case SendMessage:
+			w.flushSpool()
 			w.put(e.Message, e.Output)
 		case SendHeartbeat:
 			e.Metrics = w.monitor.Metrics(context.Background())
@@ -312,7 +313,15 @@ func (w *Worker) act(effects []Effect) (leave bool) {
 			leave = true
 		}
 	}
+	w.flushSpool()
 	return leave
+}
+
+// flushSpool writes the results that were added to the spool, which have to be there before they are sent.
+func (w *Worker) flushSpool() {
+	if w.spool != nil {
+		w.logSpool("results are kept in memory only", w.spool.flush())
+	}
 }
 
 // park keeps a result that the main node does not know.
