@@ -17,7 +17,7 @@ import (
 const MaxSlots = 1024
 
 // MaxAhead is how many attempts a device may hold beyond those that it can run.
-const MaxAhead = 256
+const MaxAhead = 512
 
 // Limits of what one message may be. They are bytes, but for MaxDepth.
 const (

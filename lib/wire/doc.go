@@ -142,7 +142,7 @@ The worker ends the attempt and everything that it left behind, and sends its re
 "give_back":true the status is released: its device is wanted back.
 A worker that leaves says bye, without data, when it has nothing left.
 
-In result and heartbeat a worker may say "ahead":12, the number of attempts that it would hold beyond its slots (256 at most), so that short ones follow each other
+In result and heartbeat a worker may say "ahead":12, the number of attempts that it would hold beyond its slots (512 at most), so that short ones follow each other
 without a gap while messages travel. The main node takes it at its word for two seconds. It gives attempts of tasks that are exclusive, at_most_once
 or on their last chance to free slots only. What waits on one device it asks back when another could begin it:
 

@@ -240,7 +240,7 @@ func (c *Core) unable() string {
 }
 
 func (c *Core) full() bool {
-	return c.spooled > spoolQuota || len(c.attempts) > spoolMost+2*c.slots
+	return c.spooled > spoolQuota || len(c.attempts)-len(c.queue) > spoolMost+2*c.slots
 }
 
 // start starts what waits, while there are slots; not what may have been given to another while this device slept or was cut off, until

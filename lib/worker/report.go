@@ -12,7 +12,7 @@ import (
 // this device has more to begin, an end waits a moment for those that follow. So a round of the main node, with its commit, is for many.
 const (
 	reportAfter = 10 * time.Millisecond
-	reportMost  = 64 // ends that wait
+	reportMost  = 128 // ends that wait
 )
 
 // reports is what waits to be told.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -67,8 +68,10 @@ func (w *witness) round(r *rig, i int) {
 	beside := w.load(r, 60, func() { go func() { made <- r.run("backup", file) }() })
 	r.t.Log(strings.TrimSpace(<-made))
 	after := w.load(r, 60, nil)
+	maps.Copy(after, w.straggler(r, i))
 	time.Sleep(time.Duration(w.random.IntN(300)) * time.Millisecond) // some of these run by then, some have ended, some wait
 	r.stopMain([]syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[i%2])
+	w.endStraggler(r, i)
 	restored := time.Now()
 	r.run("restore", file)
 	r.startMain()
@@ -122,6 +125,49 @@ func (w *witness) load(r *rig, many int, then func()) map[task.ID]string {
 		acked[s.Tasks[0]] = word
 	}
 	return acked
+}
+
+// straggler submits a task that ends when the main node is away, and waits until it runs: its result is one that the restored main node does not know.
+func (w *witness) straggler(r *rig, i int) map[task.ID]string {
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	c, err := r.client(ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer c.Close()
+	w.words++
+	word := fmt.Sprint("word-", w.words)
+	away, ended := stragglerFiles(r, i)
+	script := fmt.Sprintf("until [ -e %s ]; do sleep 0.01; done; echo %s; touch %s", away, word, ended)
+	payload, _ := json.Marshal(map[string]string{"script": script})
+	s, err := c.Submit(ctx, []task.Spec{{Type: task.TypeShell, Payload: payload, Priority: task.Urgent}}, client.SubmitOptions{})
+	if err != nil {
+		r.t.Fatalf("submit: %v\n%s", err, r.said("main"))
+	}
+	r.wait("the straggler to run", func(ctx context.Context, c *client.Client) bool {
+		x, err := c.Task(ctx, s.Tasks[0].String())
+		return err == nil && x.State == task.Running
+	})
+	return map[task.ID]string{s.Tasks[0]: word}
+}
+
+func stragglerFiles(r *rig, i int) (away, ended string) {
+	return filepath.Join(r.dir, fmt.Sprint("away-", i)), filepath.Join(r.dir, fmt.Sprint("ended-", i))
+}
+
+// endStraggler lets it end.
+func (w *witness) endStraggler(r *rig, i int) {
+	away, ended := stragglerFiles(r, i)
+	if err := os.WriteFile(away, nil, 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(ended); err == nil {
+			return
+		}
+	}
+	r.t.Fatal("the straggler does not end")
 }
 
 // check looks at every task that is there, and for every task that must be.
