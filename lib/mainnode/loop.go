@@ -36,7 +36,7 @@ func (l *loop) background() context.Context { return context.WithoutCancel(l.cor
 func (l *loop) run(ctx context.Context) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	prune := time.NewTicker(pruneEvery)
+	prune := time.NewTimer(pruneEvery)
 	defer prune.Stop()
 	var round []*Input
 	for {
@@ -50,9 +50,11 @@ func (l *loop) run(ctx context.Context) error {
 				return err
 			}
 		case <-prune.C:
-			if err := l.prune(); err != nil {
+			next, err := l.prune()
+			if err != nil {
 				return err
 			}
+			prune.Reset(next)
 			continue
 		case <-ctx.Done():
 			return l.last(l.gather(round), time.Now())
@@ -176,28 +178,27 @@ func eventAttrs(e *cluster.Event) []slog.Attr {
 	return attrs
 }
 
-const pruneEvery = 10 * time.Second
+// When to prune again: soon where more is to go than was removed, but never so often that others wait for it.
+const (
+	pruneEvery = 10 * time.Second
+	pruneSoon  = 100 * time.Millisecond
+)
 
-// prune removes what is not to be kept any longer, a little at a time.
-func (l *loop) prune() error {
+// prune removes what is not to be kept any longer, a little at a time, and says when to do so again.
+func (l *loop) prune() (next time.Duration, err error) {
 	c := l.core
 	if err := c.db.Checkpoint(l.background()); err != nil {
-		return err
+		return 0, err
 	}
-	for range 4 {
-		p, err := c.db.Prune(l.background(), c.set.Keep, time.Now(), c.counts.keptEnded(), c.counts.output-c.openOutput())
-		l.forget(p) // which is committed, whatever came after it
-		if errors.Is(err, store.ErrFull) {
-			return nil // the next commit will find that, too
-		}
-		if err != nil {
-			return err
-		}
-		if !p.More || len(l.in) > 0 {
-			return nil
-		}
+	p, err := c.db.Prune(l.background(), c.set.Keep, time.Now(), c.counts.keptEnded(), c.counts.output-c.openOutput())
+	l.forget(p) // which is committed, whatever came after it
+	switch {
+	case errors.Is(err, store.ErrFull): // the next commit will find that, too
+		return pruneEvery, nil
+	case err != nil || !p.More:
+		return pruneEvery, err
 	}
-	return nil
+	return pruneSoon, nil
 }
 
 func (l *loop) forget(p store.Pruned) {

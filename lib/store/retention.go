@@ -151,10 +151,13 @@ func (p *Pruned) keys(ctx context.Context, tx *sql.Tx, k Keep, now time.Time) er
 			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM jobs WHERE last < (SELECT min(id) FROM tasks)"); err != nil {
+	// A job's tasks have higher numbers than itself, so only the beginning of the jobs is looked at.
+	r, err := tx.ExecContext(ctx, `DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE id < (SELECT min(id) FROM tasks) AND last < (SELECT min(id) FROM tasks)
+		ORDER BY id LIMIT ?)`, pruneAtOnce)
+	if err := p.note(r, err, pruneAtOnce); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, "DELETE FROM invites WHERE expires < ?", now.Add(-24*time.Hour).UnixMilli())
+	_, err = tx.ExecContext(ctx, "DELETE FROM invites WHERE expires < ?", now.Add(-24*time.Hour).UnixMilli())
 	return err
 }
 
