@@ -21,7 +21,7 @@ import (
 
 // rig drives a core as the loop does, over a real store, with time as it likes.
 type rig struct {
-	t    *testing.T
+	t    testing.TB
 	path string
 	db   *store.DB
 	c    *Core
@@ -31,7 +31,7 @@ type rig struct {
 	shut map[int64]bool
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	r := &rig{t: t, path: filepath.Join(t.TempDir(), "cluster.db"), now: time.Date(2026, 1, 15, 10, 0, 0, 0, time.UTC)}
 	t.Cleanup(func() { r.db.Close() })
 	r.start()
