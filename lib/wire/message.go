@@ -86,6 +86,9 @@ func (m *Message) Decode(into any) error {
 	if len(m.Data) == 0 {
 		return nil
 	}
+	if q, ok := into.(quick); ok && q.quick(cursor(m.Data)) {
+		return nil
+	}
 	if err := json.Unmarshal(m.Data, into); err != nil {
 		return fmt.Errorf("%s: %w: %s", m.Type, ErrField, why(err))
 	}
