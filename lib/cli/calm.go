@@ -4,6 +4,7 @@ package cli
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
 	"syscall"
 
@@ -22,7 +23,8 @@ func Calm() {
 	if calm() || unix.Prctl(unix.PR_SET_TIMERSLACK, slack, 0, 0, 0) != nil || !calm() {
 		return
 	}
-	if program, err := os.Executable(); err == nil {
+	// Where a loader was told to run the program, it is the loader that would begin again.
+	if program, err := os.Executable(); err == nil && filepath.Base(program) == filepath.Base(os.Args[0]) {
 		syscall.Exec(program, os.Args, os.Environ()) // if that cannot be, it goes on as it is
 	}
 }

@@ -27,7 +27,8 @@ func discard(pipe *os.File) (n int64, ok bool, err error) {
 	}
 	var failed error
 	err = conn.Read(func(fd uintptr) bool {
-		n, failed = unix.Splice(int(fd), nil, to, nil, maxPipe, unix.SPLICE_F_NONBLOCK)
+		moved, err := unix.Splice(int(fd), nil, to, nil, maxPipe, unix.SPLICE_F_NONBLOCK)
+		n, failed = int64(moved), err
 		return failed != unix.EAGAIN
 	})
 	switch {

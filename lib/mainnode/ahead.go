@@ -41,9 +41,10 @@ func (c *Core) wants(d *machine, ahead int) {
 	}
 }
 
-// mayWait says whether a task may wait on a device for a slot. Where it matters that it was not begun, or that it is alone, it may not.
+// mayWait says whether a task may wait on a device for a slot. Where it matters that it was not begun, it may not; nor may one that was lost with a device,
+// for which it may have been to blame, or that failed on one.
 func (c *Core) mayWait(t *openTask, d *machine) bool {
-	return c.now.Sub(d.aheadAt) < fresh && !t.policy.Exclusive && !t.policy.AtMostOnce && !t.lastChance() && (t.row.Failures == 0 || t.row.Device != d.row.ID)
+	return c.now.Sub(d.aheadAt) < fresh && !t.policy.Exclusive && !t.policy.AtMostOnce && t.row.Losses == 0 && t.row.Failures == 0
 }
 
 // ran notes how long an attempt took on a device.
@@ -51,9 +52,9 @@ func (d *machine) ran(r *task.Result) {
 	d.usual += (time.Duration(r.Wall*float64(time.Second)) - d.usual) / 8
 }
 
-// even asks attempts back that wait for long, for the slots that are free elsewhere.
+// even asks attempts back that wait for long, for the slots that are free elsewhere after all was given that fits them.
 func (c *Core) even() {
-	if c.queue.Len() > 0 || len(c.crowded) == 0 || len(c.ready) == 0 || c.ready[0].free() <= 0 {
+	if len(c.crowded) == 0 || len(c.ready) == 0 || c.ready[0].free() <= 0 {
 		return
 	}
 	var idle []*machine
@@ -82,7 +83,7 @@ func (c *Core) even() {
 // excess is what waits on a device beyond its slots, the last to come first.
 func (d *machine) excess() []*openTask {
 	waiting := slices.DeleteFunc(d.holding(), func(t *openTask) bool { return t.row.State != task.Assigned })
-	slices.Reverse(waiting)
+	slices.SortStableFunc(waiting, func(a, b *openTask) int { return cmp.Compare(b.number, a.number) })
 	return waiting[:min(len(waiting), max(0, -d.free()))]
 }
 

@@ -105,3 +105,77 @@ func TestDrainRecalls(t *testing.T) {
 		t.Errorf("asked back %v", got)
 	}
 }
+
+// What only waited on a device that was lost is blamed once at the most: after that it waits on none.
+func TestWhatWaitedIsBlamedOnce(t *testing.T) {
+	r := newRig(t)
+	admin, pi := r.client(wire.RoleAdmin), r.device("pi", 1)
+	ids := r.submit(admin, 6)
+	for range 2 {
+		pi.asksFor(5)
+		pi.boot++
+		pi.hello()
+		pi.asksFor(5)
+	}
+	blamed := 0
+	for _, id := range ids {
+		if r.c.task(id).lastChance() {
+			blamed++
+		}
+	}
+	if blamed > 1 {
+		t.Errorf("%d tasks are on their last chance, and one was begun twice", blamed)
+	}
+}
+
+// A task that fits no device does not keep others from being asked back.
+func TestRecallBesideWhatFitsNobody(t *testing.T) {
+	r := newRig(t)
+	admin, pi := r.client(wire.RoleAdmin), r.device("pi", 1)
+	pi.asksFor(2)
+	r.submit(admin, 3)
+	r.submit(admin, 1, func(s *task.Spec) { s.Requirements.GPU = true })
+	r.device("tab", 1)
+	r.pass(time.Second)
+	if got := pi.recalled(); len(got) != 1 {
+		t.Errorf("asked back %v", got)
+	}
+}
+
+// A task goes to a device where it has not failed, also if that one has declined another that it had failed itself.
+func TestElsewhereCountsWhoDeclined(t *testing.T) {
+	r := newRig(t)
+	admin, a, b := r.client(wire.RoleAdmin), r.device("a", 2), r.device("b", 2)
+	on := func(device string) func(*task.Spec) {
+		return func(s *task.Spec) { s.Requirements.Device, s.Retries = device, 3 }
+	}
+	first, second := r.submit(admin, 1, on("a"))[0], r.submit(admin, 1, on("b"))[0]
+	a.result(a.one(), task.AttemptFailed, "")
+	b.result(b.one(), task.AttemptFailed, "")
+	for _, id := range []task.ID{first, second} { // from now on they fit both
+		open := r.c.task(id)
+		open.needs = noNeeds
+	}
+	r.pass(5 * time.Second)
+	if x, y := a.one(), b.one(); x.Task != second || y.Task != first {
+		t.Errorf("a was given %v, which failed on %s; b %v", x, map[bool]string{true: "it", false: "b"}[x.Task == first], y)
+	}
+}
+
+// However often a device gives back what it then says that it holds, the tasks that wait are counted right: rig.commit looks.
+func TestGivenBackAndHeldAgain(t *testing.T) {
+	r := newRig(t)
+	admin, pi := r.client(wire.RoleAdmin), r.device("pi", 1)
+	id := r.submit(admin, 1)[0]
+	l := pi.one()
+	for range 3 {
+		r.tell(pi.session, &wire.Release{Lease: l})
+		r.want(id, task.Queued, 1)
+		pi.asksFor(0, wire.Held{Lease: l, State: wire.HeldRunning})
+	}
+	r.tell(pi.session, &wire.Release{Lease: l})
+	r.pass(5 * time.Second)
+	if r.c.open() != 1 {
+		t.Errorf("%d tasks are open, want 1", r.c.open())
+	}
+}

@@ -28,22 +28,23 @@ func (c *Core) assign() {
 
 // giveAll gives until no device takes anything more; some says whether any did after one that did not.
 func (c *Core) giveAll() (some bool) {
-	var aside []*machine
 	for c.queue.Len() > 0 && len(c.ready) > 0 && c.broken == nil {
 		if d := c.ready[0]; !c.give(d) {
 			c.ready.leave(d)
-			aside = append(aside, d)
+			c.aside = append(c.aside, d)
 		} else {
-			some = some || len(aside) > 0
+			some = some || len(c.aside) > 0
 		}
 	}
-	for _, d := range aside {
+	for _, d := range c.aside {
 		c.ready.place(d)
 	}
+	clear(c.aside)
+	c.aside = c.aside[:0]
 	return some
 }
 
-// give leases the next task to a device; false: nothing that waits is for it.
+// give leases the next task to a device; false: nothing that waits is for it. One that may not wait on a device is not passed by on one without a free slot.
 func (c *Core) give(d *machine) bool {
 	id, ok := c.queue.Next(d.sched, c.elsewhere)
 	if !ok {
@@ -90,12 +91,10 @@ func (c *Core) lend(d *machine, t *openTask) bool {
 
 // elsewhere says whether a device other than the avoided one could take the task now.
 func (c *Core) elsewhere(it scheduler.Item) bool {
-	for _, d := range c.ready {
-		if d.free() > 0 && d.row.ID != it.Avoid && scheduler.WhyNot(it.Type, &it.Needs, d.row.ID, &d.row.Profile) == "" {
-			return true
-		}
+	could := func(d *machine) bool {
+		return d.free() > 0 && d.row.ID != it.Avoid && scheduler.WhyNot(it.Type, &it.Needs, d.row.ID, &d.row.Profile) == ""
 	}
-	return false
+	return slices.ContainsFunc(c.ready, could) || slices.ContainsFunc(c.aside, could)
 }
 
 // spec is the task as it is sent to a worker.

@@ -82,6 +82,7 @@ type Core struct {
 	byKey          map[string]*machine // by fingerprint
 	named          []*machine          // by name, see byName
 	ready          ready
+	aside          []*machine            // of those, while tasks are given, the ones that want none of what waits
 	crowded        map[*machine]struct{} // devices that hold more than they can run
 	sessions       map[int64]*session
 	reserving      []*machine // those that are kept for a task

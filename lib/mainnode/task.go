@@ -221,8 +221,10 @@ func (c *Core) enqueue(t *openTask) {
 
 // queueUp and dequeue put a task into the queue and take it out.
 func (c *Core) queueUp(t *openTask) {
-	c.queue.Push(t.item())
-	c.touchedInQueue++
+	if !c.queue.Has(t.row.ID) {
+		c.queue.Push(t.item())
+		c.touchedInQueue++
+	}
 	c.pending = true
 }
 

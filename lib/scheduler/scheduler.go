@@ -54,7 +54,7 @@ type class struct {
 	kind
 	needs  task.Requirements
 	number uint32
-	tasks  entries // some of them removed, but never the first
+	tasks  entries // some of them removed, but never the first; one that came back may be there twice, in the same place in the order
 	live   int     // how many are not
 	at     int     // in active; -1: not there
 }

@@ -183,13 +183,27 @@ func (db *DB) Resolve(ctx context.Context, text string) (task.ID, error) {
 // untouched selects the tasks that wait and were never given to a device.
 const untouched = "state = 1 AND state < 4 AND attempt = 0"
 
-// Untouched reads at most limit tasks from a number on that wait and were never given to a device, in order of submission.
+// Untouched reads at most limit tasks, and not many more than untouchedBytes, from a number on that wait and were never given to a device, in order of submission.
 func (db *DB) Untouched(ctx context.Context, from task.ID, limit int) ([]NewTask, error) {
-	return query(ctx, db.r, func(row scanner) (NewTask, error) {
-		t, err := scanTask(row)
-		return NewTask{ID: t.ID, Job: t.Job, Spec: t.Spec, Submitted: t.Submitted}, err
-	}, "SELECT "+taskColumns+" FROM tasks WHERE id >= ? AND "+untouched+" ORDER BY id LIMIT ?", from, limit)
+	rows, err := db.r.QueryContext(ctx, "SELECT "+taskColumns+" FROM tasks WHERE id >= ? AND "+untouched+" ORDER BY id LIMIT ?", from, limit)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var found []NewTask
+	for size := 0; size < untouchedBytes && rows.Next(); {
+		t, err := scanTask(rows)
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		size += len(t.Payload)
+		found = append(found, NewTask{ID: t.ID, Job: t.Job, Spec: t.Spec, Submitted: t.Submitted})
+	}
+	return found, classify(rows.Err())
 }
+
+// untouchedBytes is how much of payloads Untouched reads, but for the last one.
+const untouchedBytes = 1 << 20
 
 // EachUntouched calls yield for every task that waits and was never given to a device, in order of submission, with what decides on its place in the queue.
 func (db *DB) EachUntouched(ctx context.Context, yield func(*NewTask)) error {

@@ -143,8 +143,8 @@ The worker ends the attempt and everything that it left behind, and sends its re
 A worker that leaves says bye, without data, when it has nothing left.
 
 In result and heartbeat a worker may say "ahead":12, the number of attempts that it would hold beyond its slots (512 at most), so that short ones follow each other
-without a gap while messages travel. The main node takes it at its word for two seconds. It gives attempts of tasks that are exclusive, at_most_once
-or on their last chance to free slots only. What waits on one device it asks back when another could begin it:
+without a gap while messages travel. The main node takes it at its word for two seconds. It gives attempts of tasks that are exclusive or at_most_once,
+or that failed or were lost before, to free slots only. What waits on one device it asks back when another could begin it:
 
 	M: {"message_type":"task_recall","data":{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…"}}
 	C: {"message_type":"task_release","data":{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…","started":false,"reason":"wanted elsewhere"}}

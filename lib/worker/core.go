@@ -116,8 +116,8 @@ func (c *Core) Step(now time.Time, in Input) []Effect {
 		c.nextBeat = c.now
 	}
 	c.time()
-	c.start()
 	c.spare()
+	c.start()
 	c.report()
 	c.leave()
 	return c.effects
@@ -246,7 +246,7 @@ func (c *Core) full() bool {
 // start starts what waits, while there are slots; not what may have been given to another while this device slept or was cut off, until
 // the main node has answered.
 func (c *Core) start() {
-	for len(c.queue) > 0 && c.running < c.slots && c.now.Before(c.authority.until) {
+	for len(c.queue) > 0 && c.unable() == "" && c.running < c.slots && c.now.Before(c.authority.until) {
 		a := c.queue[0]
 		c.queue = c.queue[1:]
 		a.state, a.began, c.moved = wire.HeldRunning, c.now, c.now

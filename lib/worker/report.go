@@ -102,8 +102,9 @@ type pace struct {
 }
 
 const (
-	steady   = 4           // short attempts, after which it is believed that more follow
-	longWait = time.Second // at the least, without that any attempt was begun: then what waits may be begun elsewhere
+	steady   = 4               // short attempts, after which it is believed that more follow
+	longTrip = 2 * time.Second // that an answer is taken to need at the most: one that took longer was held up, by a device's sleep perhaps
+	longWait = time.Second     // at the least, without that any attempt was begun: then what waits may be begun elsewhere
 )
 
 // gap is how long a slot would be empty between two attempts.
@@ -151,16 +152,23 @@ func (c *Core) patience() time.Time {
 	return c.moved.Add(max(longWait, 2*time.Duration(c.pace.ran)))
 }
 
-// spare gives back what waits, where attempts take longer than those before them: others may come to it sooner, or something else may be more urgent.
+// spare gives back what waits where this device can begin nothing now, or where attempts take longer than those before them: others may come to it
+// sooner, or something else may be more urgent.
 func (c *Core) spare() {
-	if !c.crowded() || c.now.Before(c.patience()) {
+	reason := c.unable()
+	switch {
+	case len(c.queue) == 0 || !c.connected:
 		return
+	case reason == "" && (c.running < c.slots || c.now.Before(c.patience())):
+		return
+	case reason == "":
+		reason = "it would wait here for too long"
+		c.pace.short = 0
 	}
-	c.pace.short = 0
 	c.beat() // says that nothing is wanted ahead
 	for _, a := range c.queue {
 		c.forget(a)
-		c.send(wire.TypeTaskRelease, wire.Release{Lease: a.lease, Reason: "it would wait here for too long"})
+		c.send(wire.TypeTaskRelease, wire.Release{Lease: a.lease, Reason: reason})
 	}
 	c.queue = nil
 }

@@ -124,3 +124,18 @@ func TestAheadFollowsThePace(t *testing.T) {
 		}
 	}
 }
+
+// A device that has no room for a process gives back what waits, rather than burn one after another.
+func TestNoRoomGivesBackWhatWaits(t *testing.T) {
+	r := newRig(t, 1)
+	r.connect()
+	for n := range 4 {
+		r.assign(n + 1)
+	}
+	take[Effect](r)
+	r.end(1, task.AttemptReleased)
+	r.wantSent("release 2 started false", "release 3 started false", "release 4 started false", `result 1 released "" of 0`)
+	if started := take[StartAttempt](r); len(started) != 0 {
+		t.Errorf("it began %v", started)
+	}
+}

@@ -122,7 +122,7 @@ func (c *Core) acked(m *wire.Message) {
 		return
 	}
 	delete(c.asked, m.ReplyTo)
-	c.pace.trip.add(c.now.Sub(q.at))
+	c.pace.trip.add(min(c.now.Sub(q.at), longTrip))
 	var j wire.Judged
 	a := c.attempts[q.lease]
 	if m.Decode(&j) != nil || a == nil {

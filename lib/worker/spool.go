@@ -200,13 +200,14 @@ func (s *spool) judged(l task.Lease) error {
 	delete(s.pending, l)
 	s.live -= size
 	if len(s.pending) == 0 {
-		written := s.size > int64(len(s.draft))
-		s.size, s.draft = 0, s.draft[:0]
-		if written {
+		s.size -= int64(len(s.draft))
+		s.draft = s.draft[:0]
+		if s.size > 0 {
 			if err := s.f.Truncate(0); err != nil {
 				return fmt.Errorf("empty the spool of results: %w", err)
 			}
 		}
+		s.size = 0
 		return nil
 	}
 	err := s.write(&record{Lease: l, Judged: true})
@@ -225,15 +226,16 @@ func (s *spool) write(rec *record) error {
 	if err != nil {
 		return fmt.Errorf("write to the spool of results: %w", err)
 	}
-	s.size += int64(len(line))
 	if len(line) > mostDraft { // it is not copied
 		if err := s.flush(); err != nil {
 			return err
 		}
+		s.size += int64(len(line))
 		s.draft = line
 		defer func() { s.draft = nil }()
 		return s.flush()
 	}
+	s.size += int64(len(line))
 	if s.draft = append(s.draft, line...); len(s.draft) > mostDraft {
 		return s.flush()
 	}
