@@ -66,6 +66,7 @@ const (
 	TaskStarted    Kind = "task_started"   // Attempt runs on Device
 	TaskEnded      Kind = "task_ended"     // in State
 	TaskRequeued   Kind = "task_requeued"  // Attempt ended without ending the task, for Reason
+	TaskReturned   Kind = "task_returned"  // Device gave Attempt back before it began, for Reason
 	TaskRetried    Kind = "task_retried"   // by hand
 	DeviceJoined   Kind = "device_joined"  // enrolled
 	DeviceOnline   Kind = "device_online"  // heard of again
@@ -120,7 +121,7 @@ type Event struct {
 // Level is how loud the event is.
 func (e *Event) Level() Level {
 	switch e.Kind {
-	case TaskStarted:
+	case TaskStarted, TaskReturned:
 		return Debug
 	case TaskRequeued, DeviceOffline, ResultOrphaned, MainRestored, BackupFailed:
 		return Warning

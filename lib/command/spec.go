@@ -14,7 +14,7 @@ type Spec struct {
 	Shell    string            `short:"c" placeholder:"SCRIPT" help:"Run a script with sh, not a program."`
 	Type     string            `placeholder:"TYPE" help:"Run a task of this type with --payload."`
 	Payload  string            `placeholder:"JSON" help:"What the type wants to know; @FILE or - (stdin) to read it."`
-	Each     bool              `help:"A task for each line of stdin, which stands for {} in what is run."`
+	Each     bool              `help:"A task for each line of stdin, which stands for {} in what is run, or is added to it."`
 	JSON     bool              `name:"json" help:"A task for each line of stdin: a JSON object."`
 	Name     string            `help:"Name for people."`
 	Priority task.Priority     `default:"normal" placeholder:"PRIORITY" help:"low, normal, high or urgent."`

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
 	"github.com/retire-cluster/retire-cluster/lib/device"
 	"github.com/retire-cluster/retire-cluster/lib/task"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
@@ -177,5 +178,28 @@ func TestGivenBackAndHeldAgain(t *testing.T) {
 	r.pass(5 * time.Second)
 	if r.c.open() != 1 {
 		t.Errorf("%d tasks are open, want 1", r.c.open())
+	}
+}
+
+// That an attempt comes back before it began is nothing to be warned of; that one which ran does is.
+func TestReturnedAndRequeued(t *testing.T) {
+	r := newRig(t)
+	admin, pi := r.client(wire.RoleAdmin), r.device("pi", 1)
+	r.submit(admin, 1)
+	l := pi.one()
+	r.c.Decide(r.now, []*Input{{Session: pi.session, Message: wire.Message{Type: "x"}, Body: &wire.Release{Lease: l}}})
+	returned := r.c.events
+	r.commit()
+	if len(returned) != 1 || returned[0].Kind != cluster.TaskReturned || returned[0].Level() != cluster.Debug {
+		t.Errorf("given back before it began: %+v", returned)
+	}
+	r.pass(5 * time.Second)
+	l = pi.one()
+	r.tell(pi.session, &wire.Accept{Lease: l})
+	r.c.Decide(r.now, []*Input{{Session: pi.session, Message: wire.Message{Type: "x"}, Body: &wire.Release{Lease: l, Started: true}}})
+	requeued := r.c.events
+	r.commit()
+	if len(requeued) == 0 || requeued[0].Kind != cluster.TaskRequeued || requeued[0].Level() != cluster.Warning {
+		t.Errorf("given back while it ran: %+v", requeued)
 	}
 }

@@ -302,6 +302,9 @@ func (c *Core) requeue(t *openTask, reason string, after time.Duration) {
 	e := cluster.Event{Kind: cluster.TaskRequeued, Task: t.row.ID, Job: t.job, Reason: reason}
 	if t.last != nil {
 		e.Attempt, e.Device = t.last.Number, t.last.Device
+		if t.last.Outcome == task.AttemptReleased && t.last.Started == nil {
+			e.Kind = cluster.TaskReturned
+		}
 	}
 	c.event(e)
 	c.counts.requeued++

@@ -75,7 +75,7 @@ func happened(e *cluster.Event) string {
 	switch e.Kind {
 	case cluster.JobSubmitted:
 		return fmt.Sprintf("job %v submitted, %s", e.Job, count(e.Count, "task"))
-	case cluster.TaskStarted, cluster.TaskEnded, cluster.TaskRequeued, cluster.TaskRetried:
+	case cluster.TaskStarted, cluster.TaskEnded, cluster.TaskRequeued, cluster.TaskReturned, cluster.TaskRetried:
 		return "task " + e.Task.String() + " " + taskDid(e)
 	case cluster.DeviceJoined, cluster.DeviceOnline, cluster.DeviceOffline, cluster.DeviceDraining,
 		cluster.DeviceResumed, cluster.DeviceRemoved, cluster.DeviceTwice:
@@ -122,6 +122,8 @@ func taskDid(e *cluster.Event) string {
 		return "started" + on(" on ", e.Device) + again(e.Attempt)
 	case cluster.TaskRequeued:
 		return fmt.Sprintf("went back to the queue after attempt %d%s", e.Attempt, on(" on ", e.Device)) + exit(e)
+	case cluster.TaskReturned:
+		return "went back to the queue before it began" + on(" on ", e.Device)
 	case cluster.TaskRetried:
 		return "was put back into the queue by hand"
 	}
