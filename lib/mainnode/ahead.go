@@ -99,7 +99,7 @@ func fitsAny(t *openTask, idle []*machine) bool {
 	})
 }
 
-// recallTask asks a device for an attempt that it has not begun. Where it has by now, it says that.
+// recallTask asks a device for an attempt that it has not begun. Where it has by now, its next word about the attempt says so.
 func (c *Core) recallTask(t *openTask) {
 	if d := t.device; d != nil && d.session != nil {
 		t.recalled = true
