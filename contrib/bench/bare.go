@@ -42,7 +42,7 @@ func startAndWait(path string, null uintptr, times int) (each sample, err error)
 	attributes := &syscall.ProcAttr{Env: environment(), Files: []uintptr{null, null, null}}
 	for range times {
 		began := time.Now()
-		pid, err := syscall.ForkExec(path, []string{"true"}, attributes)
+		pid, err := syscall.ForkExec(path, []string{"true", "1"}, attributes)
 		if err != nil {
 			return nil, err
 		}

@@ -21,6 +21,7 @@ import (
 type Options struct {
 	Dir             string                    // private directories are made below it; it is the executor's alone
 	TasksDir        string                    // the folder of custom types, tasks.d; "": none
+	Slots           int                       // how many attempts run at a time while others are lined up behind them; 0: none are
 	OutputLimit     int64                     // bytes kept of what one attempt prints; 0: 8 MiB
 	KillGrace       time.Duration             // between asking a process to end and ending it; 0: 10 s
 	AllowPrivateNet bool                      // http_request may reach private addresses
@@ -51,7 +52,14 @@ type Attempt struct {
 	Fence      time.Duration // the attempt must be over in this time from now on, see Executor.Fence; 0: no matter when
 	FenceGrace time.Duration // for it to end by itself then
 
+	// Lined says that the attempt may wait behind others that are over in a moment, where all slots are taken. If its turn does not come soon, or not
+	// in BeginWithin, it is not begun, and its result has no status. See Executor.Lines.
+	Lined       bool
+	BeginWithin time.Duration // 0: no matter when
+	Begun       func()        `json:"-"` // called when it is known to have begun, unless it is over soon; may be nil
+
 	fence *fence
+	cut   context.CancelCauseFunc // ends it
 }
 
 // Sink receives what an attempt prints, each stream in its order. Calls never overlap; data is only valid during
@@ -77,7 +85,7 @@ func New(o Options) (*Executor, error) {
 		return nil, fmt.Errorf("executor: %w", err)
 	}
 	x.inherit, x.path = inherited()
-	x.slots.prepare(x.inherit)
+	x.slots.prepare(o.Slots, x.inherit)
 	return x, nil
 }
 
@@ -112,9 +120,8 @@ func (x *Executor) Clean() error {
 // results, and only the second kind may lack an exit code. When ctx is cancelled the attempt is killed.
 func (x *Executor) Run(ctx context.Context, a Attempt, sink Sink) task.Result {
 	start := time.Now()
-	ctx, stop := withTimeout(ctx, a.Spec.Timeout)
-	defer stop()
-	ctx = x.openFence(ctx, &a)
+	ctx, a.cut = context.WithCancelCause(ctx)
+	x.openFence(&a)
 	defer x.closeFence(&a)
 	out := &output{sink: sink, limit: x.options.OutputLimit}
 	r := x.run(ctx, a, out)
@@ -128,6 +135,9 @@ func (x *Executor) Run(ctx context.Context, a Attempt, sink Sink) task.Result {
 func (x *Executor) run(ctx context.Context, a Attempt, out *output) task.Result {
 	if ctx.Err() != nil {
 		return interrupted(ctx)
+	}
+	if !isProgram(a.Spec.Type) {
+		defer stop(a.limit(0))
 	}
 	switch a.Spec.Type {
 	case task.TypeCommand:

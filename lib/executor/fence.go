@@ -52,9 +52,8 @@ func (x *Executor) Fence(lease task.Lease, left, grace time.Duration) bool {
 }
 
 // open begins the watch over an attempt. Its context ends with its right to run.
-func (x *Executor) openFence(ctx context.Context, a *Attempt) context.Context {
-	ctx, cut := context.WithCancelCause(ctx)
-	a.fence = &fence{cut: cut}
+func (x *Executor) openFence(a *Attempt) {
+	a.fence = &fence{cut: a.cut}
 	if a.Fence != 0 {
 		a.fence.set(a.Fence, min(a.FenceGrace, x.options.KillGrace))
 	}
@@ -64,7 +63,6 @@ func (x *Executor) openFence(ctx context.Context, a *Attempt) context.Context {
 		x.fences.running = map[task.Lease]*fence{}
 	}
 	x.fences.running[a.Lease] = a.fence
-	return ctx
 }
 
 func (x *Executor) closeFence(a *Attempt) {

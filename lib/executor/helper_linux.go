@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -20,10 +21,12 @@ import (
 // starts stays below it, however it hides (PR_SET_CHILD_SUBREAPER), so that an attempt is over when the helper has no child left. It ends when
 // its host does, or has no more use for it; never before what it runs.
 //
-// One thread takes a launch, starts it, waits for it and answers, so that a short task costs no change of threads. Another listens for what is
-// to be done meanwhile, on a socket of its own. The timer's comes in where an attempt is to end at a time.
+// One thread takes a launch, starts it, waits for it and writes how it ended, so that a short task costs no change of threads, and wakes nobody while
+// others are lined up behind it. Another listens for what is to be done meanwhile, on a socket of its own. The timer's comes in where an attempt is to
+// end at a time, and every few milliseconds: the host hears then how those ended that are over, and is shown the attempt that is not.
 type helper struct {
-	launch launch
+	launch launched
+	in     *inbox // of launches
 
 	mu      sync.Mutex
 	attempt uint32
@@ -35,7 +38,16 @@ type helper struct {
 	grace   time.Duration // between the two
 	fenced  bool          // it was asked to because of that time
 	timer   *time.Timer
-	early   [sayFence + 1]order // about an attempt that has not begun, the newest of each kind
+	early   []order // about attempts that have not begun
+
+	began    time.Time
+	out, err int    // our ends of its pipes; closed: it was shown
+	line     uint32 // that attempts of are begun, see slot.line
+	unheard  int    // bytes of verdicts since the last bell
+	message  []byte
+	tick     *time.Timer
+	ticking  bool
+	ticked   uint32 // the attempt that ran at the last tick
 }
 
 // order is what the host wants of an attempt that runs.
@@ -50,15 +62,16 @@ const (
 
 	slotName    = "rc-workerd: slot" // argv[0] of a helper
 	slotComm    = "rc-workerd-slot"  // what ps calls it
-	slotLaunch  = 3                  // socket for launches and the answers to them
+	slotLaunch  = 3                  // socket for launches and bells
 	slotControl = 4                  // socket for orders
+	slotVerdict = 5                  // pipe for verdicts
 )
 
 // runHelper is all that a helper does.
 func runHelper() {
 	runtime.LockOSThread() // programs are told when the thread that started them ends: it never does
 	debug.SetGCPercent(25) // of the 4 MiB that Go begins with
-	h := new(helper)
+	h := &helper{in: newInbox(slotLaunch), out: closed, err: closed}
 	if err := h.prepare(); err != nil {
 		fmt.Fprintln(os.Stderr, slotName+": only rc-workerd starts this:", err)
 		os.Exit(64)
@@ -92,9 +105,10 @@ func (h *helper) prepare() error {
 func closeOnExec() {
 	syscall.CloseOnExec(slotLaunch)
 	syscall.CloseOnExec(slotControl)
+	syscall.CloseOnExec(slotVerdict)
 	fds, _ := os.ReadDir("/proc/self/fd")
 	for _, e := range fds {
-		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > slotControl {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > slotVerdict {
 			syscall.CloseOnExec(fd)
 		}
 	}
@@ -102,45 +116,61 @@ func closeOnExec() {
 
 // serve runs one attempt after another, until the host has no more.
 func (h *helper) serve() {
-	in := newInbox(slotLaunch)
+	ring := h.ring
 	for {
-		m, files, err := in.read()
+		m, err := h.in.read(ring)
 		if err != nil {
 			os.Exit(0)
 		}
 		r := reader(m[5:])
-		attempt := r.number()
 		r.launch(&h.launch)
-		h.run(attempt, files)
+		in := closed
+		if h.launch.reads {
+			in = h.in.file()
+		}
+		if v := h.run(in); v != nil {
+			h.tell(v)
+		}
 	}
 }
 
-// run runs an attempt, and says how it ended when nothing is left of it.
-func (h *helper) run(attempt uint32, files []int) {
-	pid, err := h.start(attempt, files)
-	if err != nil {
+// run runs an attempt, and says how it ended when nothing is left of it; nil: the host does not want to know.
+func (h *helper) run(in int) *verdict {
+	v := &verdict{attempt: h.launch.attempt}
+	pid, err := h.start(in)
+	switch {
+	case err == errOtherLine:
+		return nil
+	case err == errNoTurn:
+		v.unbegun = true
+		return v
+	case err != nil:
 		var errno syscall.Errno
 		if !errors.As(err, &errno) {
 			errno = syscall.EINVAL
 		}
-		h.answer(&verdict{attempt: attempt, errno: uint32(errno)})
-		return
+		v.errno = uint32(errno)
+		return v
 	}
-	v := h.waitFor(pid)
-	v.attempt, v.left = attempt, uint32(h.sweep(killLimit))
-	h.answer(&v)
+	h.waitFor(pid, v)
+	v.left = uint32(h.sweep(killLimit))
+	v.wall = time.Since(h.began)
+	h.drain(v)
 	if v.left > 0 { // the host does not use this helper again
+		h.tell(v)
+		h.ring()
 		for h.sweep(killLimit) > 0 {
 		}
 		os.Exit(0)
 	}
+	return v
 }
 
 // obey does what the host says about the attempt that runs. When the host is gone, nothing may run.
 func (h *helper) obey() {
 	in := newInbox(slotControl)
 	for {
-		m, _, err := in.read()
+		m, err := in.read(func() {})
 		h.mu.Lock()
 		if err != nil {
 			if h.alone = true; h.leader != 0 {
@@ -152,7 +182,7 @@ func (h *helper) obey() {
 		r := reader(m[5:])
 		o := order{kind: messageKind(m[4]), attempt: r.number(), until: r.span(), grace: r.span()}
 		if o.attempt > h.attempt {
-			h.early[o.kind] = o
+			h.early = append(h.early, o)
 		} else {
 			h.do(o)
 		}
@@ -173,34 +203,84 @@ func (h *helper) do(o order) {
 	h.watch()
 }
 
-// start starts a program.
-func (h *helper) start(attempt uint32, files []int) (pid int, err error) {
-	attr := &syscall.ProcAttr{
-		Dir:   h.launch.dir,
-		Env:   h.launch.env,
-		Files: []uintptr{uintptr(files[0]), uintptr(files[1]), uintptr(files[2])},
-		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
-	}
+// Why an attempt is not begun.
+var (
+	errOtherLine = errors.New("the host gave up the line that it waited in")
+	errNoTurn    = errors.New("it is not wanted any more, or it is too late")
+)
+
+// start starts a program, with its input; closed: there is none.
+func (h *helper) start(in int) (pid int, err error) {
+	defer closeHandle(&in)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.alone {
 		os.Exit(0)
 	}
-	h.attempt = attempt
-	pid, err = syscall.ForkExec(h.launch.path, h.launch.argv, attr)
-	for _, fd := range files {
-		syscall.Close(fd)
+	l := &h.launch
+	if l.line != h.line {
+		return 0, errOtherLine
 	}
-	if err != nil {
+	h.attempt = l.attempt
+	orders := h.orders()
+	if slices.ContainsFunc(orders, func(o order) bool { return o.kind == sayEnd }) || l.beginBy != 0 && SinceBoot() > l.beginBy {
+		return 0, errNoTurn
+	}
+	h.began = time.Now()
+	if pid, err = h.spawn(in); err != nil {
 		return 0, err
 	}
 	h.leader, h.ending, h.fenced = pid, false, false
-	h.until, h.grace = h.launch.until, h.launch.untilGrace
+	h.until, h.grace = l.until, l.untilGrace
 	h.watch()
-	for _, o := range h.early {
+	for _, o := range orders {
 		h.do(o)
 	}
+	h.tickOn()
 	return pid, nil
+}
+
+// orders are those that came early about the attempt that begins. Those about others that were before it are forgotten.
+func (h *helper) orders() (mine []order) {
+	if len(h.early) == 0 {
+		return nil
+	}
+	h.early = slices.DeleteFunc(h.early, func(o order) bool {
+		if o.attempt == h.attempt {
+			mine = append(mine, o)
+		}
+		return o.attempt <= h.attempt
+	})
+	return mine
+}
+
+// spawn starts the program that is launched, and makes its pipes.
+func (h *helper) spawn(in int) (pid int, err error) {
+	null := 0 // this process's own input
+	if in == closed {
+		in = null
+	}
+	var stdout, stderr [2]int
+	if err := syscall.Pipe2(stdout[:], syscall.O_CLOEXEC); err != nil {
+		return 0, err
+	}
+	defer syscall.Close(stdout[1])
+	if err := syscall.Pipe2(stderr[:], syscall.O_CLOEXEC); err != nil {
+		syscall.Close(stdout[0])
+		return 0, err
+	}
+	defer syscall.Close(stderr[1])
+	h.out, h.err = stdout[0], stderr[0]
+	pid, err = syscall.ForkExec(h.launch.path, h.launch.argv, &syscall.ProcAttr{
+		Dir:   h.launch.dir,
+		Env:   h.launch.env,
+		Files: []uintptr{uintptr(in), uintptr(stdout[1]), uintptr(stderr[1])},
+		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+	})
+	if err != nil {
+		h.closePipes()
+	}
+	return pid, err
 }
 
 // ask asks every process of the attempt to end.
@@ -262,7 +342,7 @@ func (h *helper) killTree() {
 func (h *helper) tree() []entry { return descendants(os.Getpid()) }
 
 // waitFor waits for a leader to end, and for every orphan that ends before it.
-func (h *helper) waitFor(leader int) verdict {
+func (h *helper) waitFor(leader int, v *verdict) {
 	for {
 		dead, err := awaitAny()
 		h.mu.Lock()
@@ -275,20 +355,21 @@ func (h *helper) waitFor(leader int) verdict {
 		}
 		status, usage, err := reap(pid)
 		if pid == leader {
-			v := verdictOf(status, &usage, err)
+			v.ended(status, &usage, err)
 			h.leader, v.fenced = 0, h.fenced
 			h.mu.Unlock()
-			return v
+			return
 		}
 		h.mu.Unlock()
 	}
 }
 
-func verdictOf(status syscall.WaitStatus, usage *syscall.Rusage, err error) verdict {
+func (v *verdict) ended(status syscall.WaitStatus, usage *syscall.Rusage, err error) {
 	if err != nil {
-		return verdict{status: noStatus}
+		v.status = noStatus
+		return
 	}
-	return verdict{status: uint32(status), cpu: time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), memory: peak(usage)}
+	v.status, v.cpu, v.memory = uint32(status), time.Duration(usage.Utime.Nano()+usage.Stime.Nano()), peak(usage)
 }
 
 // noStatus is no status that a process can have: it says that how it ended is not known.
@@ -336,18 +417,6 @@ func reapAll() (more bool) {
 		}
 		if err == syscall.ECHILD {
 			return false
-		}
-	}
-}
-
-// answer tells the host. If it is gone, the next question will say so.
-func (h *helper) answer(v *verdict) {
-	var b [verdictSize]byte
-	v.put(&b)
-	for {
-		_, err := syscall.SendmsgN(slotLaunch, b[:], nil, nil, syscall.MSG_NOSIGNAL)
-		if err != syscall.EINTR {
-			return
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 type inbox struct {
 	socket int
 	buf    []byte // what was read and is not a whole message yet
+	files  []int  // that came with what was read
 	oob    [64]byte
 }
 
@@ -17,18 +18,29 @@ const inboxSize = 16 << 10 // more than most messages
 
 func newInbox(socket int) *inbox { return &inbox{socket: socket, buf: make([]byte, 0, inboxSize)} }
 
-// read reads a message, and the descriptors that came with it.
-func (in *inbox) read() (message string, files []int, err error) {
-	for {
+// read reads a message. Before it waits for one, it calls idle.
+func (in *inbox) read(idle func()) (message string, err error) {
+	for flags := syscall.MSG_DONTWAIT; ; {
 		if m := in.next(); m != "" {
-			return m, files, nil
+			return m, nil
 		}
-		more, err := in.receive()
-		if err != nil {
-			return "", nil, err
+		switch err := in.receive(flags); {
+		case err == syscall.EAGAIN && flags != 0:
+			idle()
+			flags = 0
+		case err != nil:
+			return "", err
 		}
-		files = append(files, more...)
 	}
+}
+
+// file is the descriptor that came with a message which has one: they come in the messages' order.
+func (in *inbox) file() (fd int) {
+	if len(in.files) == 0 {
+		return closed
+	}
+	fd, in.files = in.files[0], in.files[1:]
+	return fd
 }
 
 // next takes a whole message out of the buffer, or makes room for the rest of it.
@@ -53,10 +65,10 @@ func (in *inbox) next() (message string) {
 	return message
 }
 
-func (in *inbox) receive() (files []int, err error) {
+func (in *inbox) receive(flags int) (err error) {
 	n, oobn := 0, 0
 	for {
-		n, oobn, _, _, err = syscall.Recvmsg(in.socket, in.buf[len(in.buf):cap(in.buf)], in.oob[:], syscall.MSG_CMSG_CLOEXEC)
+		n, oobn, _, _, err = syscall.Recvmsg(in.socket, in.buf[len(in.buf):cap(in.buf)], in.oob[:], flags|syscall.MSG_CMSG_CLOEXEC)
 		if err != syscall.EINTR {
 			break
 		}
@@ -65,12 +77,23 @@ func (in *inbox) receive() (files []int, err error) {
 		err = io.EOF
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	in.buf = in.buf[:len(in.buf)+n]
-	messages, err := syscall.ParseSocketControlMessage(in.oob[:oobn])
-	if err != nil || len(messages) == 0 {
-		return nil, err
+	files, err := rights(in.oob[:oobn])
+	in.files = append(in.files, files...)
+	return err
+}
+
+// rights are the descriptors that came with a message.
+func rights(oob []byte) (files []int, err error) {
+	messages, err := syscall.ParseSocketControlMessage(oob)
+	for i := range messages {
+		fds, err := syscall.ParseUnixRights(&messages[i])
+		if err != nil {
+			return files, err
+		}
+		files = append(files, fds...)
 	}
-	return syscall.ParseUnixRights(&messages[0])
+	return files, err
 }

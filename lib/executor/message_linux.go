@@ -2,13 +2,18 @@ package executor
 
 import (
 	"encoding/binary"
+	"errors"
+	"syscall"
 	"time"
 )
 
-// What this process and its slot helpers say to each other, over two sockets: launches and the answers to them, and orders about what runs.
-// They are the same program, so there are no versions of this. A message to a helper is its length (4 bytes), its kind (1), the number of the
-// attempt that it is about (4), and what the kind brings; the three descriptors of a launch come with its first byte. The answer to a launch
-// has a fixed length.
+// What this process and its slot helpers say to each other. They are the same program, so there are no versions of this.
+//
+// To a helper go launches over one socket, and orders about what was launched over another: a message is its length (4 bytes), its kind (1), the
+// number of the attempt that it is about (4), and what the kind brings; a descriptor that a launch needs comes with its first byte.
+//
+// From a helper come verdicts on attempts, through a pipe that nobody waits for, so that many are read at once, and so that none is lost when the
+// helper is killed; and bells through the launches' socket, which say that there is something to read, or to see.
 
 type messageKind byte
 
@@ -30,6 +35,16 @@ func newMessage(buf []byte, kind messageKind, attempt uint32) writer {
 
 func (w *writer) span(d time.Duration) { *w = binary.LittleEndian.AppendUint64(*w, uint64(d)) }
 
+func (w *writer) number(n uint32) { *w = binary.LittleEndian.AppendUint32(*w, n) }
+
+func (w *writer) flag(on bool) {
+	n := uint32(0)
+	if on {
+		n = 1
+	}
+	w.number(n)
+}
+
 func (w *writer) text(s string) {
 	*w = binary.LittleEndian.AppendUint32(*w, uint32(len(s)))
 	*w = append(*w, s...)
@@ -48,11 +63,13 @@ func (w writer) done() []byte {
 	return w
 }
 
-func launchMessage(buf []byte, attempt uint32, l *launch) []byte {
+func launchMessage(buf []byte, attempt, line uint32, l *launch) []byte {
 	w := newMessage(buf, sayLaunch, attempt)
-	w.span(l.grace)
+	w.number(line)
+	w.flag(l.stdin != nil)
 	w.span(l.until)
 	w.span(l.untilGrace)
+	w.span(l.beginBy)
 	w.text(l.path)
 	w.text(l.dir)
 	w.texts(l.argv)
@@ -96,43 +113,109 @@ func (r *reader) texts(list []string) []string {
 	return list
 }
 
+// launched is a launch as a helper reads it.
+type launched struct {
+	launch
+	attempt uint32
+	line    uint32 // see slot.line
+	reads   bool   // a descriptor comes with it
+}
+
 // launch reads what launchMessage wrote; the lists of the last one are used again.
-func (r *reader) launch(l *launch) {
-	l.grace, l.until, l.untilGrace = r.span(), r.span(), r.span()
+func (r *reader) launch(l *launched) {
+	l.attempt, l.line, l.reads = r.number(), r.number(), r.number() != 0
+	l.until, l.untilGrace, l.beginBy = r.span(), r.span(), r.span()
 	l.path, l.dir = r.text(), r.text()
 	l.argv, l.env = r.texts(l.argv[:0]), r.texts(l.env[:0])
 }
 
-// verdict is a helper's answer to a launch.
+// verdict is how an attempt ended, by its helper.
 type verdict struct {
 	attempt uint32
+	shown   bool          // the host has seen what it printed
+	unbegun bool          // its turn did not come
 	errno   uint32        // why it was not started; 0: it was
 	status  uint32        // as wait says it
 	left    uint32        // how many of its processes cannot be killed
 	fenced  bool          // its right to run had run out
+	wall    time.Duration // from its start to its end
 	cpu     time.Duration // what it used
 	memory  int64         // bytes
+	stdout  []byte        // what it printed, unless it was shown
+	stderr  []byte
 }
 
-const verdictSize = 5*4 + 2*8
-
-// put writes it into b.
-func (v *verdict) put(b *[verdictSize]byte) {
-	fenced := uint32(0)
-	if v.fenced {
-		fenced = 1
+// verdictMessage makes a message of a verdict, with its length before it.
+func verdictMessage(buf []byte, v *verdict) []byte {
+	w := append(writer(buf[:0]), 0, 0, 0, 0)
+	for _, n := range []uint32{v.attempt, v.errno, v.status, v.left} {
+		w.number(n)
 	}
-	w := b[:0]
-	for _, n := range []uint32{v.attempt, v.errno, v.status, v.left, fenced} {
-		w = binary.LittleEndian.AppendUint32(w, n)
-	}
-	w = binary.LittleEndian.AppendUint64(w, uint64(v.cpu))
-	binary.LittleEndian.AppendUint64(w, uint64(v.memory))
+	w.flag(v.shown)
+	w.flag(v.unbegun)
+	w.flag(v.fenced)
+	w.span(v.wall)
+	w.span(v.cpu)
+	w.span(time.Duration(v.memory))
+	w.number(uint32(len(v.stdout)))
+	w = append(w, v.stdout...)
+	w.number(uint32(len(v.stderr)))
+	w = append(w, v.stderr...)
+	return w.done()
 }
 
-// get reads it from b.
-func (v *verdict) get(b *[verdictSize]byte) {
-	r := reader(b[:])
-	v.attempt, v.errno, v.status, v.left = r.number(), r.number(), r.number(), r.number()
-	v.fenced, v.cpu, v.memory = r.number() != 0, r.span(), int64(r.span())
+// verdict reads what verdictMessage wrote, without the length.
+func (r *reader) verdict() (attempt uint32, shown bool, e exit) {
+	attempt = r.number()
+	errno, status, left := r.number(), r.number(), r.number()
+	shown = r.number() != 0
+	unbegun, fenced := r.number() != 0, r.number() != 0
+	wall, cpu, memory := r.span(), r.span(), int64(r.span())
+	stdout, stderr := r.text(), r.text()
+	switch {
+	case unbegun:
+		return attempt, shown, exit{unbegun: true}
+	case errno != 0:
+		return attempt, shown, exit{unstarted: syscall.Errno(errno)}
+	case status == noStatus:
+		e = exit{lost: errors.New("the system does not say")}
+	default:
+		e = exitOf(syscall.WaitStatus(status))
+		e.cpu, e.memory, e.fenced = cpu, memory, fenced
+	}
+	e.wall, e.left, e.stdout, e.stderr = wall, int(left), stdout, stderr
+	return attempt, shown, e
+}
+
+// bell is what a helper says to be heard: that there are verdicts to read (ringNews), a verdict that is too long for the pipe, which follows
+// (ringLong), or how the attempt that runs can be seen from now on (ringShow), of which two descriptors come along. What was launched behind that one
+// is not begun.
+type bell struct {
+	kind    bellKind
+	attempt uint32
+	size    uint32        // of what follows
+	ran     time.Duration // for how long the attempt has
+}
+
+type bellKind uint32
+
+const (
+	ringNews bellKind = 1 + iota
+	ringLong
+	ringShow
+)
+
+const bellSize = 3*4 + 8
+
+func (b *bell) put(buf *[bellSize]byte) {
+	w := writer(buf[:0])
+	w.number(uint32(b.kind))
+	w.number(b.attempt)
+	w.number(b.size)
+	w.span(b.ran)
+}
+
+func (b *bell) get(buf *[bellSize]byte) {
+	r := reader(buf[:])
+	b.kind, b.attempt, b.size, b.ran = bellKind(r.number()), r.number(), r.number(), r.span()
 }

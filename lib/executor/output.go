@@ -32,6 +32,16 @@ func (o *output) write(s task.Stream, data []byte) {
 	o.sink(s, data[:keep])
 }
 
+// take takes what a process printed that was over before it was shown.
+func (o *output) take(e *exit) {
+	if e.stdout != "" {
+		o.write(task.Stdout, []byte(e.stdout))
+	}
+	if e.stderr != "" {
+		o.write(task.Stderr, []byte(e.stderr))
+	}
+}
+
 // finish ends the calls of the sink and says in the result what was not kept.
 func (o *output) finish(r *task.Result) {
 	o.mu.Lock()

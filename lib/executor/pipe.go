@@ -8,46 +8,67 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/task"
 )
 
-const (
-	pumpAfter = 2 * time.Millisecond   // of an attempt, what it prints is read while it runs
-	pipeGrace = 200 * time.Millisecond // for the pipes to end, after the leader has
-)
+const pipeGrace = 200 * time.Millisecond // for the pipes to end, after the leader has
 
-// pumps carry a process's input and output while it runs.
-type pumps struct {
-	in, out, err *os.File // our ends; in may be nil
-	writer       sync.WaitGroup
-	readers      sync.WaitGroup
+// view is a program that runs on: our ends of its pipes, and for how long it has.
+type view struct {
+	out, err *os.File
+	ran      time.Duration
 }
 
-// start writes what the process reads and reads what it writes.
-func (p *pumps) start(stdin string, out *output) {
-	if p.in != nil {
-		p.writer.Go(func() {
-			p.in.WriteString(stdin) // whether the program reads it all is its own affair
-			p.in.Close()
-		})
+// carrier carries what a program reads, and what it prints while it runs.
+type carrier struct {
+	output  *output
+	in      *os.File // our end; nil: it reads nothing
+	view    view
+	writer  sync.WaitGroup
+	readers sync.WaitGroup
+}
+
+// feed writes what the program reads. Whether the program reads it all is its own affair.
+func (c *carrier) feed(in *os.File, stdin string) {
+	c.in = in
+	c.writer.Go(func() {
+		in.WriteString(stdin)
+		in.Close()
+	})
+}
+
+// see reads what the program writes from now on.
+func (c *carrier) see(v view) {
+	c.view = v
+	c.readers.Go(func() { c.output.pump(task.Stdout, v.out) })
+	c.readers.Go(func() { c.output.pump(task.Stderr, v.err) })
+}
+
+// over takes what a program has printed that is over.
+func (c *carrier) over(p running, e *exit) {
+	select {
+	case v := <-p.shown(): // at the same moment
+		c.see(v)
+	default:
 	}
-	p.readers.Go(func() { out.pump(task.Stdout, p.out) })
-	p.readers.Go(func() { out.pump(task.Stderr, p.err) })
+	c.output.take(e)
 }
 
-// end waits for the pipes' ends after the leader's, though not for ever: who left the group may still hold them.
-func (p *pumps) end() {
+// end waits for the pipes' ends after the leader's, though not for ever: who left the group may still hold them. The methods of a nil *os.File answer
+// an error, which says nothing new here.
+func (c *carrier) end() {
+	c.in.Close()
+	c.writer.Wait()
+	if c.view.out == nil {
+		return
+	}
 	limit := time.Now().Add(pipeGrace)
-	if p.out.SetReadDeadline(limit) != nil || p.err.SetReadDeadline(limit) != nil { // no deadlines on this system's pipes
-		t := time.AfterFunc(pipeGrace, p.close)
+	if c.view.out.SetReadDeadline(limit) != nil || c.view.err.SetReadDeadline(limit) != nil { // no deadlines on this system's pipes
+		t := time.AfterFunc(pipeGrace, c.view.close)
 		defer t.Stop()
 	}
-	p.in.Close()
-	p.writer.Wait()
-	p.readers.Wait()
-	p.close()
+	c.readers.Wait()
+	c.view.close()
 }
 
-// close closes our ends. The methods of a nil *os.File answer an error, which says nothing new here.
-func (p *pumps) close() {
-	p.in.Close()
-	p.out.Close()
-	p.err.Close()
+func (v *view) close() {
+	v.out.Close()
+	v.err.Close()
 }

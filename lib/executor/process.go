@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/task"
@@ -29,16 +30,18 @@ type launch struct {
 	argv  []string
 	env   []string
 	dir   string
-	files [3]handle // standard input, output and error
+	stdin *os.File // nil: there is nothing to read
 
-	grace      time.Duration // to end by itself, where it is to
-	until      time.Duration // when that is at the latest, by SinceBoot; 0: never
-	untilGrace time.Duration
+	until      time.Duration // when it is to end at the latest, by SinceBoot; 0: never
+	untilGrace time.Duration // to end by itself then
+	beginBy    time.Duration // when it is not to be begun any more, by SinceBoot; 0: no matter when
+	lined      bool          // it may wait behind others
 }
 
 // running is a program that was started, with all that it has started.
 type running interface {
 	gone() <-chan exit                // brings how it ended, once
+	shown() <-chan view               // brings a look at it, once, if it is not over soon
 	end(grace time.Duration)          // asks it to end, and makes it after the grace
 	force()                           // makes it, where what should have done so was kept from it
 	fence(until, grace time.Duration) // does the same at a time by SinceBoot, unless that is the executor's part
@@ -50,11 +53,15 @@ type exit struct {
 	code   int
 	signal string // by which it was killed, as in "9 (killed)"; "": it was not
 	cpu    time.Duration
-	memory int64 // bytes at the peak; 0: not known
+	memory int64         // bytes at the peak; 0: not known
+	wall   time.Duration // 0: not measured
+	stdout string        // what it printed, where it was over before it was shown
+	stderr string
 	lost   error // why it is not known how
 
 	unstarted error // why it never ran
 	fenced    bool  // its right to run had run out
+	unbegun   bool  // its turn did not come
 	orphaned  bool  // who ran it was killed
 	left      int   // how many of its processes cannot be killed
 }
@@ -66,64 +73,53 @@ func (x *Executor) process(ctx context.Context, a Attempt, p program, out *outpu
 	if err != nil {
 		return notRun("private directory: %v", err)
 	}
-	l := launch{path: p.path, argv: p.argv, env: x.environment(a, dir.path, p.env), dir: dir.path, grace: x.options.KillGrace}
+	l := launch{path: p.path, argv: p.argv, env: x.environment(a, dir.path, p.env), dir: dir.path, lined: a.Lined}
+	if a.BeginWithin != 0 {
+		l.beginBy = SinceBoot() + a.BeginWithin
+	}
 	l.throughShell()
-	r := x.runIn(ctx, l, p.stdin, a.fence, out)
-	r.Wall = time.Since(start).Seconds()
+	r := x.runIn(ctx, &l, p.stdin, &a, out)
+	if r.Wall == 0 {
+		r.Wall = time.Since(start).Seconds()
+	}
 	if err := x.dirs.give(dir); err != nil {
 		note(&r, "its private directory is left behind: %v", err)
 	}
 	return r
 }
 
-func (x *Executor) runIn(ctx context.Context, l launch, stdin string, f *fence, out *output) task.Result {
-	pipes, err := openPipes(&l, x.null, stdin != "")
-	if err != nil {
-		return notRun("pipes: %v", err)
+func (x *Executor) runIn(ctx context.Context, l *launch, stdin string, a *Attempt, out *output) task.Result {
+	c := &carrier{output: out}
+	if stdin != "" {
+		theirs, ours, err := os.Pipe()
+		if err != nil {
+			return notRun("pipe: %v", err)
+		}
+		defer theirs.Close()
+		l.stdin = theirs
+		c.feed(ours, stdin)
 	}
-	l.until, l.untilGrace = f.now()
+	defer c.end()
+	l.until, l.untilGrace = a.fence.now()
 	proc, err := x.start(l)
-	pipes.closeTheirs()
 	if err != nil {
-		pipes.close()
 		return cannotStart(l.argv[0], err)
 	}
-	f.tell(proc, l.until)
-	pipes.begin(stdin, out)
-	r := x.await(ctx, l.argv[0], proc, func() { pipes.pump(out) })
-	pipes.end(out)
-	return r
+	a.fence.tell(proc, l.until)
+	return x.await(ctx, l.argv[0], a, proc, c)
 }
 
 // await waits for a process and all of its kind to end, and sees to it that they do when ctx does.
-// After a moment it calls late.
-func (x *Executor) await(ctx context.Context, name string, p running, late func()) task.Result {
-	soon := time.NewTimer(pumpAfter)
-	defer soon.Stop()
-	for ctx.Err() == nil {
-		select {
-		case e := <-p.gone():
-			return e.result(name)
-		case <-soon.C:
-			late()
-		case <-ctx.Done():
-		}
-	}
-	select {
-	case e := <-p.gone(): // by itself, at the same moment
+func (x *Executor) await(ctx context.Context, name string, a *Attempt, p running, c *carrier) task.Result {
+	e, ok := x.follow(ctx, a, p, c)
+	if ok && !(e.unbegun && ctx.Err() != nil) {
 		return e.result(name)
-	default:
 	}
 	r := interrupted(ctx)
-	grace := x.graceOf(ctx)
-	late() // it may print more than a pipe holds before it ends
-	p.end(grace)
-	e, ok := within(grace+forceWait, p.gone())
-	for begin := time.Now(); !ok && time.Since(begin) < killLimit; {
-		p.force()
-		e, ok = within(forceWait, p.gone())
+	if !ok {
+		e, ok = x.make(p, c, x.graceOf(ctx))
 	}
-	r.Metrics = e.metrics()
+	r.Metrics, r.Wall = e.metrics(), e.wall.Seconds()
 	e.note(&r)
 	if !ok {
 		p.abandon()
@@ -132,14 +128,52 @@ func (x *Executor) await(ctx context.Context, name string, p running, late func(
 	return r
 }
 
-func within(d time.Duration, gone <-chan exit) (e exit, ok bool) {
-	t := time.NewTimer(d)
-	defer t.Stop()
+// follow waits for a process to end by itself while it may run.
+func (x *Executor) follow(ctx context.Context, a *Attempt, p running, c *carrier) (e exit, ok bool) {
+	var limit *time.Timer
+	defer func() { stop(limit) }()
+	for ctx.Err() == nil {
+		select {
+		case e := <-p.gone():
+			c.over(p, &e)
+			return e, true
+		case v := <-p.shown():
+			c.see(v)
+			limit = a.limit(v.ran)
+			if a.Begun != nil {
+				a.Begun()
+			}
+		case <-ctx.Done():
+		}
+	}
 	select {
-	case e = <-gone:
+	case e := <-p.gone(): // by itself, at the same moment
+		c.over(p, &e)
 		return e, true
-	case <-t.C:
+	default:
 		return exit{}, false
+	}
+}
+
+// make has a process end.
+func (x *Executor) make(p running, c *carrier, grace time.Duration) (e exit, ok bool) {
+	p.end(grace)
+	wait, begin := time.NewTimer(grace+forceWait), time.Now()
+	defer wait.Stop()
+	for {
+		select {
+		case e := <-p.gone():
+			c.over(p, &e)
+			return e, true
+		case v := <-p.shown(): // it may print more than a pipe holds before it ends
+			c.see(v)
+		case <-wait.C:
+			if time.Since(begin) > grace+forceWait+killLimit {
+				return exit{}, false
+			}
+			p.force()
+			wait.Reset(forceWait)
+		}
 	}
 }
 
@@ -147,13 +181,15 @@ func (e exit) result(name string) task.Result {
 	switch {
 	case e.unstarted != nil:
 		return cannotStart(name, e.unstarted)
+	case e.unbegun:
+		return task.Result{}
 	case e.orphaned:
 		return lost(reasonKilled)
 	case e.lost != nil:
 		return notRun("how it ended is not known: %v", e.lost)
 	}
 	r := e.verdict()
-	r.Metrics = e.metrics()
+	r.Metrics, r.Wall = e.metrics(), e.wall.Seconds()
 	e.note(&r)
 	return r
 }
@@ -186,9 +222,14 @@ func (e exit) metrics() task.Metrics {
 // errNoSlot says that what starts programs could not be started itself.
 var errNoSlot = errors.New("no slot helper")
 
+// errNoLine says that there is nothing behind which an attempt could wait for a moment only.
+var errNoLine = errors.New("no line to wait in")
+
 // cannotStart is the result of a program that the system did not start.
 func cannotStart(name string, err error) task.Result {
 	switch {
+	case errors.Is(err, errNoLine):
+		return task.Result{}
 	case errors.Is(err, errNoSlot), isNoRoom(err): // it was not begun, and may be elsewhere
 		return task.Result{Status: task.AttemptReleased, Reason: err.Error()}
 	case errors.Is(err, fs.ErrNotExist):

@@ -25,12 +25,19 @@ func (t timeoutError) Error() string {
 	return "ran longer than its timeout of " + span(time.Duration(t))
 }
 
-func withTimeout(ctx context.Context, seconds float64) (context.Context, context.CancelFunc) {
-	if seconds <= 0 {
-		return context.WithCancel(ctx)
+// limit has an attempt, which has run for so long, cut short when its time is up. nil: it has no end.
+func (a *Attempt) limit(ran time.Duration) *time.Timer {
+	if a.Spec.Timeout <= 0 {
+		return nil
 	}
-	limit := time.Duration(min(seconds, task.MaxTimeout) * float64(time.Second))
-	return context.WithTimeoutCause(ctx, limit, timeoutError(limit))
+	limit := time.Duration(min(a.Spec.Timeout, task.MaxTimeout) * float64(time.Second))
+	return time.AfterFunc(limit-ran, func() { a.cut(timeoutError(limit)) })
+}
+
+func stop(t *time.Timer) {
+	if t != nil {
+		t.Stop()
+	}
 }
 
 func completed() task.Result { return ended(0, "") }

@@ -1,59 +1,38 @@
 package executor
 
 import (
+	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// helpers says whether this program can be a slot helper.
-var helpers atomic.Bool
-
-// Main is to be the first call of a program that runs attempts: it lets executors start that program again as a slot helper, which runs the
-// attempts of one slot and answers for all that they start. There it does not return. Without it, attempts are children of the program itself,
-// and what leaves their process group outlives them.
-func Main() {
-	if len(os.Args) > 0 && os.Args[0] == slotName {
-		runHelper()
-	}
-	helpers.Store(true)
-}
-
-const slotIdle = 10 * time.Second // for a helper to be kept without anything to do
-
-// slots are an executor's helpers: one for every attempt that runs, and for a while those that were needed.
-type slots struct {
-	off  bool
-	keep time.Duration
-	env  []string
-
-	mu       sync.Mutex
-	idle     []*slot
-	watching bool // a timer will look whether any was idle for too long
-}
-
-// slot is a helper.
+// slot is a helper as its host sees it.
 type slot struct {
 	pool     *slots
 	pid      int
-	launches *os.File // socket for launches and the answers to them; the poller waits for these
-	orders   int
+	launches *os.File  // socket for launches and bells; the poller waits for bells
+	orders   int       // socket
+	verdicts int       // pipe, which does not block
 	since    time.Time // it is idle
 
 	mu      sync.Mutex
 	closed  bool
-	buf     []byte
-	attempt uint32
-	current *slotted // nil: idle
+	buf     []byte     // for launches
+	last    uint32     // attempt
+	line    []*slotted // those that are not over, in order: the first is begun, or about to be
+	lines   uint32     // the number of the line: a helper begins none of those that waited when it showed the attempt before them
+	long    bool       // the first was shown, and runs on
+	guard   *time.Timer
+	spoiled bool // it waits for what cannot be killed
+	quiet   int  // times that the guard has found no bell
+
+	unread []byte // of verdicts
 }
 
 // slotted is an attempt in a helper.
@@ -62,124 +41,66 @@ type slotted struct {
 	attempt uint32
 	dir     string
 	done    chan exit
-}
-
-func (p *slots) prepare(inherit []string) {
-	p.off, p.keep = !helpers.Load(), slotIdle
-	p.env = append(slices.Clone(inherit), "GOMAXPROCS=2", "GOTRACEBACK=single")
-	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
-		p.env = append(p.env, "GOCOVERDIR="+dir)
-	}
-}
-
-// start starts a program, in a helper where there can be one.
-func (x *Executor) start(l launch) (running, error) {
-	if x.slots.off {
-		return started(start(l))
-	}
-	for try := 1; ; try++ {
-		s, err := x.slots.take()
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errNoSlot, err)
-		}
-		r, err := s.launch(&l)
-		if err == nil {
-			return r, nil
-		}
-		s.close() // it died while it was idle
-		if try == 3 {
-			return nil, fmt.Errorf("%w: %w", errNoSlot, err)
-		}
-	}
-}
-
-// take answers a helper that nobody else has: the one that was used last, so that those which are not needed grow old.
-func (p *slots) take() (*slot, error) {
-	p.mu.Lock()
-	if n := len(p.idle); n > 0 {
-		s := p.idle[n-1]
-		p.idle = p.idle[:n-1]
-		p.mu.Unlock()
-		return s, nil
-	}
-	p.mu.Unlock()
-	return p.open()
-}
-
-func (p *slots) give(s *slot) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s.since = time.Now()
-	p.idle = append(p.idle, s)
-	p.watch()
-}
-
-// watch has the helpers ended that nobody needs. A timer for each of them would cost every task more.
-func (p *slots) watch() {
-	if p.watching || len(p.idle) == 0 {
-		return
-	}
-	p.watching = true
-	time.AfterFunc(p.keep-time.Since(p.idle[0].since), func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.watching = false
-		for len(p.idle) > 0 && time.Since(p.idle[0].since) >= p.keep { // the oldest come first
-			p.idle[0].close()
-			p.idle = slices.Delete(p.idle, 0, 1)
-		}
-		p.watch()
-	})
-}
-
-// drop ends a helper if it is idle.
-func (p *slots) drop(s *slot) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if i := slices.Index(p.idle, s); i >= 0 {
-		p.idle = slices.Delete(p.idle, i, i+1)
-		s.close()
-	}
-}
-
-// close ends the helpers that are idle.
-func (p *slots) close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, s := range p.idle {
-		s.close()
-	}
-	p.idle = nil
+	seen    chan view
 }
 
 // open starts a helper. It is this program once more; its file may have been replaced since, and need not be found again.
 func (p *slots) open() (s *slot, err error) {
-	s = &slot{pool: p}
-	var theirs [2]int
-	launches := 0
+	s = &slot{pool: p, orders: closed, verdicts: closed}
+	theirs := [3]int{closed, closed, closed}
+	launches := closed
+	defer func() {
+		for i := range theirs {
+			closeHandle(&theirs[i])
+		}
+		if err != nil {
+			closeHandle(&launches)
+			closeHandle(&s.orders)
+			closeHandle(&s.verdicts)
+		}
+	}()
 	if launches, theirs[0], err = openSocket(); err != nil {
 		return nil, err
 	}
-	defer syscall.Close(theirs[0])
 	if s.orders, theirs[1], err = openSocket(); err != nil {
-		syscall.Close(launches)
 		return nil, err
 	}
-	defer syscall.Close(theirs[1])
+	var pipe [2]int
+	if err = syscall.Pipe2(pipe[:], syscall.O_CLOEXEC); err != nil {
+		return nil, os.NewSyscallError("pipe2", err)
+	}
+	s.verdicts, theirs[2] = pipe[0], pipe[1]
+	syscall.SetNonblock(s.verdicts, true)
 	syscall.SetNonblock(launches, true)
-	s.launches = os.NewFile(uintptr(launches), "slot")
 	if s.pid, err = startHelper(theirs, p.env); err != nil {
-		s.launches.Close()
-		syscall.Close(s.orders)
 		return nil, err
 	}
+	s.launches = os.NewFile(uintptr(launches), "slot")
 	go s.serve()
 	return s, nil
 }
 
 func openSocket() (ours, theirs int, err error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	return fds[0], fds[1], os.NewSyscallError("socketpair", err)
+	if err != nil {
+		return closed, closed, os.NewSyscallError("socketpair", err)
+	}
+	return fds[0], fds[1], nil
+}
+
+// startHelper starts a helper outside of the terminal's session, whose signals are this process's alone.
+func startHelper(files [3]int, env []string) (pid int, err error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	return syscall.ForkExec("/proc/self/exe", []string{slotName}, &syscall.ProcAttr{
+		Dir:   "/",
+		Env:   env,
+		Files: []uintptr{null.Fd(), null.Fd(), 2, uintptr(files[0]), uintptr(files[1]), uintptr(files[2])},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
 }
 
 // close says to the helper that no more will come; serve does the rest.
@@ -194,21 +115,6 @@ func (s *slot) close() {
 	}
 }
 
-// startHelper starts a helper outside of the terminal's session, whose signals are this process's alone.
-func startHelper(sockets [2]int, env []string) (pid int, err error) {
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return 0, err
-	}
-	defer null.Close()
-	return syscall.ForkExec("/proc/self/exe", []string{slotName}, &syscall.ProcAttr{
-		Dir:   "/",
-		Env:   env,
-		Files: []uintptr{null.Fd(), null.Fd(), 2, uintptr(sockets[0]), uintptr(sockets[1])},
-		Sys:   &syscall.SysProcAttr{Setsid: true},
-	})
-}
-
 // launch hands a program to an idle helper.
 func (s *slot) launch(l *launch) (*slotted, error) {
 	s.mu.Lock()
@@ -216,18 +122,86 @@ func (s *slot) launch(l *launch) (*slotted, error) {
 	if s.closed {
 		return nil, io.EOF
 	}
-	s.attempt++
-	r := &slotted{slot: s, attempt: s.attempt, dir: l.dir, done: make(chan exit, 1)}
-	s.buf = launchMessage(s.buf, s.attempt, l)
-	s.current = r
-	err := send(s.launches, s.buf, syscall.UnixRights(l.files[:]...))
-	if err != nil {
-		s.current = nil
+	r, message := s.made(l)
+	if err := send(s.launches, message, l.rights()); err != nil {
+		return nil, err
 	}
-	if cap(s.buf) > inboxSize {
+	s.enter(r)
+	return r, nil
+}
+
+// append lines a program up behind those that the helper has. It never waits.
+func (s *slot) append(l *launch) (*slotted, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.long {
+		return nil, errNoLine
+	}
+	r, message := s.made(l)
+	if len(message) > lineSize { // it might be sent in part
+		return nil, errNoLine
+	}
+	err := errNoLine
+	if c, e := s.launches.SyscallConn(); e == nil {
+		c.Control(func(fd uintptr) {
+			_, err = syscall.SendmsgN(int(fd), message, l.rights(), nil, syscall.MSG_NOSIGNAL|syscall.MSG_DONTWAIT)
+		})
+	}
+	if err != nil {
+		return nil, errNoLine
+	}
+	s.enter(r)
+	return r, nil
+}
+
+// made makes an attempt and the message that launches it.
+func (s *slot) made(l *launch) (*slotted, []byte) {
+	s.last++
+	r := &slotted{slot: s, attempt: s.last, dir: l.dir, done: make(chan exit, 1), seen: make(chan view, 1)}
+	message := launchMessage(s.buf, r.attempt, s.lines, l)
+	if s.buf = message; cap(message) > inboxSize {
 		s.buf = nil
 	}
-	return r, err
+	return r, message
+}
+
+// rights are the descriptors that go with a launch.
+func (l *launch) rights() []byte {
+	if l.stdin == nil {
+		return nil
+	}
+	return syscall.UnixRights(int(l.stdin.Fd()))
+}
+
+// enter has an attempt in line.
+func (s *slot) enter(r *slotted) {
+	s.line = append(s.line, r)
+	if len(s.line) == 1 {
+		s.long = false
+		s.watch()
+	}
+}
+
+// waiting is how many attempts the helper has; ok says whether others may wait behind them.
+func (s *slot) waiting() (n int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.line), !s.closed && !s.long
+}
+
+// empty takes all out of the line.
+func (s *slot) empty() (all []*slotted) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all, s.line = s.line, nil
+	return all
+}
+
+// free says whether it has none, and can be used again.
+func (s *slot) free() (free, usable bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.line) == 0, !s.spoiled && !s.closed
 }
 
 // send sends a message, and descriptors with its first byte.
@@ -258,70 +232,199 @@ func send(socket *os.File, message, rights []byte) error {
 
 // serve hears what the helper says, and waits for its end.
 func (s *slot) serve() {
-	for v := (verdict{}); s.hear(&v); {
-		s.finish(v)
+	for s.hear() {
 	}
-	s.pool.drop(s)
+	s.pool.leave(s)
 	s.close()
 	awaitEnd(s.pid)
-	if r := s.finished(); r != nil { // it was killed
+	s.read() // what it has written before it was killed
+	for i, r := range s.empty() {
+		if i > 0 { // behind the one that ran then
+			r.done <- exit{unbegun: true}
+			continue
+		}
 		endProcesses(func(e entry) bool { return e.session == s.pid || livesIn(e.pid, r.owns) })
 		r.done <- exit{orphaned: true}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	stop(s.guard)
 	s.launches.Close()
 	syscall.Close(s.orders)
+	syscall.Close(s.verdicts)
 	reap(s.pid)
 }
 
-// hear waits for an answer; there is none when the helper has ended, or is to.
-func (s *slot) hear(v *verdict) bool {
-	var b [verdictSize]byte
-	if _, err := io.ReadFull(s.launches, b[:]); err != nil {
+// hear waits for a bell and does what it says; there is none when the helper has ended, or is to.
+func (s *slot) hear() bool {
+	b, files, err := s.bell()
+	if err != nil {
 		return false
 	}
-	v.get(&b)
+	s.read()
+	switch b.kind {
+	case ringShow:
+		s.show(b, files)
+		s.read()
+	case ringLong:
+		message := make([]byte, b.size)
+		if _, err := io.ReadFull(s.launches, message); err != nil {
+			return false
+		}
+		s.judge(message)
+	}
+	s.mu.Lock()
+	s.quiet = 0
+	s.mu.Unlock()
 	return true
+}
+
+// bell reads a bell, and what came with it.
+func (s *slot) bell() (b bell, files []int, err error) {
+	c, err := s.launches.SyscallConn()
+	if err != nil {
+		return b, nil, err
+	}
+	var buf [bellSize]byte
+	var oob [64]byte
+	var failed error
+	err = c.Read(func(fd uintptr) (done bool) {
+		n, oobn, _, _, err := syscall.Recvmsg(int(fd), buf[:], oob[:], syscall.MSG_CMSG_CLOEXEC)
+		switch {
+		case err == syscall.EAGAIN || err == syscall.EINTR:
+			return false
+		case err != nil:
+			failed = err
+		case n < bellSize: // they are sent as a whole
+			failed = io.EOF
+		default:
+			files, failed = rights(oob[:oobn])
+		}
+		return true
+	})
+	b.get(&buf)
+	return b, files, errors.Join(err, failed)
+}
+
+// read reads the verdicts that are there.
+func (s *slot) read() {
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	for s.judgeAll() {
+		n, err := syscall.Read(s.verdicts, buf[:])
+		if n <= 0 && err != syscall.EINTR {
+			return
+		}
+		s.unread = append(s.unread, buf[:max(n, 0)]...)
+	}
+}
+
+// judgeAll takes the verdicts that were read; more says whether others may be.
+func (s *slot) judgeAll() (more bool) {
+	for len(s.unread) >= 4 {
+		size := 4 + int(binary.LittleEndian.Uint32(s.unread))
+		if len(s.unread) < size {
+			return true
+		}
+		if !s.judge(s.unread[:size]) {
+			return false
+		}
+		s.unread = s.unread[:copy(s.unread, s.unread[size:])]
+	}
+	return true
+}
+
+// judge takes a verdict, unless its attempt is to be shown before. Who hears of the attempt's end finds its helper free, if nobody else is in line.
+func (s *slot) judge(message []byte) (taken bool) {
+	r := reader(message[4:])
+	attempt, shown, e := r.verdict()
+	first, ok := s.next(attempt, shown, e.left > 0)
+	if first != nil {
+		s.pool.give(s)
+		first.done <- e
+	}
+	return ok
+}
+
+// next takes the first attempt out of the line, if it is this one. ok is false if it is to be shown before.
+func (s *slot) next(attempt uint32, shown, spoiled bool) (first *slotted, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if shown && !s.long {
+		return nil, false
+	}
+	if len(s.line) == 0 || s.line[0].attempt != attempt {
+		return nil, true // it was given up
+	}
+	first = s.line[0]
+	s.line, s.long, s.spoiled = slices.Delete(s.line, 0, 1), false, spoiled
+	return first, true
+}
+
+// show lets an attempt be seen that runs on. Those behind it are not begun.
+func (s *slot) show(b bell, files []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines++
+	var first *slotted
+	for _, r := range s.line {
+		if r.attempt == b.attempt {
+			first = r
+		} else {
+			r.done <- exit{unbegun: true}
+		}
+	}
+	s.line, s.long = s.line[:0], first != nil
+	if first == nil || len(files) != 2 {
+		for i := range files {
+			syscall.Close(files[i])
+		}
+		return
+	}
+	s.line = append(s.line, first)
+	v := view{ran: b.ran}
+	for i, f := range []**os.File{&v.out, &v.err} {
+		syscall.SetNonblock(files[i], true)
+		*f = os.NewFile(uintptr(files[i]), "|0")
+	}
+	first.seen <- v
+}
+
+const (
+	guardEvery = 250 * time.Millisecond // for a helper to say something while it runs what is short
+	guardMost  = 20                     // such times without a word, after which it is given up
+)
+
+// watch sees to it that the helper is not stopped for long by what it runs: those behind that would wait in vain.
+func (s *slot) watch() {
+	if s.quiet = 0; s.guard == nil {
+		s.guard = time.AfterFunc(guardEvery, s.look)
+	}
+}
+
+func (s *slot) look() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.long || len(s.line) == 0 {
+		s.guard = nil
+		return
+	}
+	switch s.quiet++; {
+	case s.quiet > guardMost:
+		syscall.Kill(s.pid, syscall.SIGKILL)
+	case s.quiet > 1:
+		syscall.Kill(s.pid, syscall.SIGCONT)
+	}
+	s.guard.Reset(guardEvery)
 }
 
 // owns says whether a directory is the attempt's, or in it.
 func (r *slotted) owns(dir string) bool { return dir == r.dir || strings.HasPrefix(dir, r.dir+"/") }
 
-func (s *slot) finish(v verdict) {
-	r := s.finished()
-	if r == nil || r.attempt != v.attempt {
-		return // it was abandoned
-	}
-	if v.left == 0 {
-		s.pool.give(s)
-	} else {
-		s.close() // it ends when it can
-	}
-	r.done <- v.exit()
-}
-
-func (s *slot) finished() (r *slotted) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r, s.current = s.current, nil
-	return r
-}
-
-func (v *verdict) exit() exit {
-	switch {
-	case v.errno != 0:
-		return exit{unstarted: syscall.Errno(v.errno)}
-	case v.status == noStatus:
-		return exit{lost: errors.New("the system does not say"), left: int(v.left)}
-	}
-	e := exitOf(syscall.WaitStatus(v.status))
-	e.cpu, e.memory, e.fenced, e.left = v.cpu, v.memory, v.fenced, int(v.left)
-	return e
-}
-
 func (r *slotted) gone() <-chan exit { return r.done }
+
+func (r *slotted) shown() <-chan view { return r.seen }
 
 // end, as fence, wakes the helper, should the attempt have stopped it.
 func (r *slotted) end(grace time.Duration) {
@@ -340,7 +443,7 @@ func (r *slotted) force() {
 	s := r.slot
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current == r {
+	if s.runs(r) {
 		killAll(func() []entry { return descendants(s.pid) })
 		syscall.Kill(s.pid, syscall.SIGCONT)
 	}
@@ -349,10 +452,13 @@ func (r *slotted) force() {
 // abandon kills a helper that does not do its part. What it ran is killed then as after any other death of it.
 func (r *slotted) abandon() { r.slot.signal(r, syscall.SIGKILL) }
 
+// runs says whether the helper runs the attempt, or is about to, as far as is known here.
+func (s *slot) runs(r *slotted) bool { return len(s.line) > 0 && s.line[0] == r }
+
 func (s *slot) order(r *slotted, o order) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current != r {
+	if !slices.Contains(s.line, r) {
 		return
 	}
 	// Whoever calls must not wait: a helper that an attempt keeps from reading has orders waiting until there is no room for more. If it is dead,
@@ -367,86 +473,7 @@ func (s *slot) order(r *slotted, o order) {
 func (s *slot) signal(r *slotted, sig syscall.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current == r {
+	if s.runs(r) {
 		syscall.Kill(s.pid, sig)
-	}
-}
-
-const (
-	strayLimit = 5 * time.Second // for killed processes, which are not this one's children, to be gone
-	looks      = 5               // that must find none
-)
-
-// endProcesses kills those for whom is says so, and all that they have started, but never this process nor whom it descends from.
-func endProcesses(is func(entry) bool) (killed, left int) {
-	seen := map[int]bool{}
-	find := func() []entry {
-		all := processes()
-		own := ancestors(all)
-		return slices.DeleteFunc(below(all, func(e entry) bool { return !own[e.pid] && is(e) }, true), func(e entry) bool { return own[e.pid] })
-	}
-	pause, quiet := time.Millisecond, 0
-	for begin := SinceBoot(); ; time.Sleep(pause) {
-		found := find()
-		if len(found) > 0 {
-			quiet = 0
-		} else if quiet++; quiet < looks { // one that is becoming another program cannot be told just then
-			continue
-		}
-		if len(found) == 0 || SinceBoot()-begin > strayLimit {
-			return len(seen), len(found)
-		}
-		for _, e := range found {
-			seen[e.pid] = true
-		}
-		killAll(find)
-		pause = min(2*pause, 100*time.Millisecond)
-	}
-}
-
-// ancestors are this process and those that it descends from.
-func ancestors(all []entry) map[int]bool {
-	own := map[int]bool{}
-	parents := map[int]int{}
-	for _, e := range all {
-		parents[e.pid] = e.parent
-	}
-	for pid := os.Getpid(); pid > 0 && !own[pid]; pid = parents[pid] {
-		own[pid] = true
-	}
-	return own
-}
-
-// orphanedHelper says whether a process is a helper whose host is gone, and that does not notice because it is stopped: who brings it up now is not
-// the program that it is.
-func orphanedHelper(e entry) bool {
-	var line [64]byte
-	if n := readProc(e.pid, "cmdline", line[:]); !strings.HasPrefix(string(line[:n]), slotName+"\x00") {
-		return false
-	}
-	program := func(pid int) string {
-		exe, _ := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
-		return strings.TrimSuffix(exe, " (deleted)")
-	}
-	own := program(e.pid)
-	return own != "" && program(e.parent) != own
-}
-
-// endStrays kills what is still at work in private directories: it outlived an executor that was killed.
-func (x *Executor) endStrays() {
-	base := x.options.Dir
-	real, err := filepath.EvalSymlinks(base)
-	if err != nil {
-		real = base
-	}
-	killed, left := endProcesses(func(e entry) bool {
-		return orphanedHelper(e) || livesIn(e.pid, func(dir string) bool {
-			return strings.HasPrefix(dir, real+"/"+dirPrefix) || strings.HasPrefix(dir, base+"/"+dirPrefix)
-		})
-	})
-	if left > 0 {
-		x.options.Log.Error("processes of earlier attempts cannot be killed", "killed", killed-left, "left", left)
-	} else if killed > 0 {
-		x.options.Log.Warn("killed processes that earlier attempts had left", "processes", killed)
 	}
 }

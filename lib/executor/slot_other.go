@@ -8,10 +8,11 @@ func Main() {}
 // slots start programs directly: only Linux can tell a process's descendants when they have left its group.
 type slots struct{}
 
-func (*slots) prepare([]string) {}
-func (*slots) close()           {}
+func (*slots) prepare(int, []string) {}
+func (*slots) line() bool            { return false }
+func (*slots) close()                {}
 
-func (x *Executor) start(l launch) (running, error) { return started(start(l)) }
+func (x *Executor) start(l *launch) (running, error) { return x.startDirectly(l) }
 
 // endStrays does nothing: it cannot be told who works where.
 func (x *Executor) endStrays() {}

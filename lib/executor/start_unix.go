@@ -49,17 +49,18 @@ func isNoRoom(err error) bool {
 type process struct {
 	pid    int
 	done   chan exit
+	seen   chan view
 	mu     sync.Mutex
 	reaped bool // the number may belong to somebody else
 }
 
 // start starts a program. It does so below the os package, which asks for a handle of the process (pidfd); on
 // Android that kills the asker.
-func start(l launch) (*process, error) {
+func start(l *launch, stdout, stderr *os.File) (*process, error) {
 	attr := &syscall.ProcAttr{
 		Dir:   l.dir,
 		Env:   l.env,
-		Files: []uintptr{descriptor(l.files[0]), descriptor(l.files[1]), descriptor(l.files[2])},
+		Files: []uintptr{l.stdin.Fd(), stdout.Fd(), stderr.Fd()},
 		Sys:   &syscall.SysProcAttr{Setpgid: true},
 	}
 	pid, err := syscall.ForkExec(l.path, l.argv, attr)

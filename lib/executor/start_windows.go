@@ -45,13 +45,14 @@ func isNoRoom(error) bool { return false }
 type process struct {
 	p    *os.Process
 	done chan exit
+	seen chan view
 }
 
-func start(l launch) (*process, error) {
+func start(l *launch, stdout, stderr *os.File) (*process, error) {
 	started, err := os.StartProcess(l.path, l.argv, &os.ProcAttr{
 		Dir:   l.dir,
 		Env:   l.env,
-		Files: l.files[:],
+		Files: []*os.File{l.stdin, stdout, stderr},
 		Sys:   &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP},
 	})
 	if err != nil {

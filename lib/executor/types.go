@@ -24,6 +24,18 @@ func (x *Executor) Types() []string {
 	return types
 }
 
+// isProgram says whether a task of the type runs as a process of its own.
+func isProgram(taskType string) bool {
+	switch taskType {
+	case task.TypeEcho, task.TypeSleep, task.TypeHTTP, task.TypeSystemInfo:
+		return false
+	}
+	return true
+}
+
+// Lines says whether attempts of the type can be lined up here, see Attempt.Lined.
+func (x *Executor) Lines(taskType string) bool { return isProgram(taskType) && x.slots.line() }
+
 func (x *Executor) customTypes() (types []string) {
 	if x.options.TasksDir == "" {
 		return nil

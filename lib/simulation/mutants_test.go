@@ -106,7 +106,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "M18 an attempt is begun on a right that is over", rule: "R14", schedule: "assigned in its sleep", finds: "I9",
-		edits: []edit{{"lib/worker/core.go", "c.running < c.slots && c.now.Before(c.authority.until) {", "c.running < c.slots {"}},
+		edits: []edit{{"lib/worker/core.go", `c.unable() == "" && c.now.Before(c.authority.until) {`, `c.unable() == "" {`}},
 	},
 	{
 		name: "M19 a heartbeat is not held against what the main node believes", rule: "R11", schedule: "assignment dropped", finds: "I12",

@@ -16,8 +16,8 @@ import (
 
 // totals are what a lane tells.
 type totals struct {
-	seeds, tasks, attempts, faults int
-	simulated                      time.Duration
+	seeds, tasks, attempts, lined, faults int
+	simulated                             time.Duration
 }
 
 func (n *totals) add(w *world) {
@@ -25,6 +25,7 @@ func (n *totals) add(w *world) {
 	n.simulated += w.since()
 	n.tasks += len(w.client.all)
 	n.faults += w.faults
+	n.lined += w.lined
 	for _, r := range w.judge.runs {
 		if r.started {
 			n.attempts++
@@ -56,8 +57,12 @@ func TestSeeds(t *testing.T) {
 		}
 		n.add(simulate(t, seed))
 	}
-	fmt.Printf("\nLANE simulation seeds=%d hours=%.0f tasks=%d attempts=%d faults=%d lost=0 double=0 zombies=0 violations=0\n",
-		n.seeds, n.simulated.Hours(), n.tasks, n.attempts, n.faults)
+	fmt.Printf("\nLANE simulation seeds=%d hours=%.0f tasks=%d attempts=%d lined=%d faults=%d lost=0 double=0 zombies=0 violations=0\n",
+		n.seeds, n.simulated.Hours(), n.tasks, n.attempts, n.lined, n.faults)
+	if n.seeds >= 40 && n.lined == 0 {
+		t.Error("no attempt was lined up")
+	}
+
 }
 
 // keptSeeds reads the seeds that failed once: a number a line, behind it what it found.

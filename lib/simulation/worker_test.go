@@ -19,6 +19,7 @@ type worker struct {
 	key     string  // of its certificate
 	rate    float64 // of its clock: 1 is right
 	slots   int
+	wall    float64 // seconds that it takes every attempt to have run: a device where they are short lines others up
 	core    *rcworker.Core
 	life    int
 	up      bool
@@ -54,12 +55,16 @@ type program struct {
 	fences int           // how often that was set
 	does   behaviour
 	prints []string // still to be printed
+	lined  bool     // its turn has not come
 	killed bool
 	over   bool
 }
 
 func (w *world) addWorker(slots int) *worker {
-	d := &worker{w: w, name: fmt.Sprintf("device%d", len(w.workers)+1), rate: 1, slots: slots}
+	d := &worker{w: w, name: fmt.Sprintf("device%d", len(w.workers)+1), rate: 1, slots: slots, wall: 1}
+	if w.lines = !w.lines; w.lines {
+		d.wall = 0.001
+	}
 	d.key = "key of " + d.name
 	if !w.calm {
 		d.rate = 0.976 + 0.048*w.rng.Float64() // two clocks differ by 5 % at most
@@ -78,6 +83,7 @@ func (d *worker) start() {
 	d.number = 0
 	d.up, d.running, d.waiting = true, map[task.Lease]*program{}, nil
 	d.core = rcworker.NewCore(d.slots, slices.Clone(d.spool))
+	d.core.LineUp(func(string) bool { return true })
 	d.w.log("%s: starts", d.name)
 	d.dial(d.life)
 }
@@ -387,13 +393,39 @@ func (d *worker) send(m wire.Message) {
 
 // run starts a program that prints now and then and ends after a while.
 func (d *worker) run(a rcworker.StartAttempt) {
-	d.w.log("%s: starts %v", d.name, a.Lease)
-	d.w.see(observation{what: started, device: d.name, lease: a.Lease})
-	p := &program{lease: a.Lease, does: d.w.behaviourOf(a.Spec.Payload)}
+	p := &program{lease: a.Lease, does: d.w.behaviourOf(a.Spec.Payload), lined: a.Lined}
 	d.running[a.Lease] = p
+	if p.lined {
+		d.w.lined++
+		d.w.log("%s: lines up %v", d.name, p.lease)
+		d.later(d.w.soon(20*time.Millisecond), func() { d.turn(p, a.BeginBy) })
+		return
+	}
+	d.begin(p)
 	if !a.Until.IsZero() {
 		d.fence(rcworker.Fence{Lease: a.Lease, Until: a.Until, Grace: a.Grace})
 	}
+}
+
+// turn begins what was lined up, unless it waited for too long.
+func (d *worker) turn(p *program, by time.Time) {
+	switch {
+	case p.killed || p.over:
+	case d.now().After(by) || d.w.chance(4):
+		d.w.log("%s: does not begin %v", d.name, p.lease)
+		delete(d.running, p.lease)
+		p.over = true
+		d.process(func() { d.step(rcworker.Unbegun{Lease: p.lease}) })
+	default:
+		p.lined = false
+		d.begin(p)
+		d.process(func() { d.step(rcworker.Begun{Lease: p.lease}) })
+	}
+}
+
+func (d *worker) begin(p *program) {
+	d.w.log("%s: starts %v", d.name, p.lease)
+	d.w.see(observation{what: started, device: d.name, lease: p.lease})
 	if p.does.Poison {
 		d.later(d.w.soon(20*time.Second), func() { d.poisoned(p) })
 		return
@@ -404,7 +436,7 @@ func (d *worker) run(a rcworker.StartAttempt) {
 		return
 	}
 	for n := range d.w.rng.IntN(4) {
-		p.prints = append(p.prints, strings.Repeat(fmt.Sprintf("%s.%d.%d ", a.Lease.Task, a.Lease.Attempt, n), 1+d.w.rng.IntN(900))+"\n")
+		p.prints = append(p.prints, strings.Repeat(fmt.Sprintf("%s.%d.%d ", p.lease.Task, p.lease.Attempt, n), 1+d.w.rng.IntN(900))+"\n")
 	}
 	d.later(d.w.soon(30*time.Second), func() { d.printNext(p) })
 }
@@ -446,7 +478,7 @@ func (d *worker) over(p *program) {
 	if exit != 0 || d.w.chance(8) {
 		status, exit = task.AttemptFailed, max(exit, 3)
 	}
-	d.end(p, task.Result{Status: status, ExitCode: &exit, Wall: 1})
+	d.end(p, task.Result{Status: status, ExitCode: &exit, Wall: d.wall})
 }
 
 // longest is how long a program may be silent: most are quick, some outlast every fault.
@@ -495,6 +527,8 @@ func (d *worker) end(p *program, r task.Result) {
 	p.over = true
 	delete(d.running, p.lease)
 	d.w.log("%s: %v ends, %s", d.name, p.lease, r.Status)
-	d.w.see(observation{what: stopped, device: d.name, lease: p.lease})
+	if !p.lined {
+		d.w.see(observation{what: stopped, device: d.name, lease: p.lease})
+	}
 	d.process(func() { d.step(rcworker.Ended{Lease: p.lease, Result: r}) })
 }

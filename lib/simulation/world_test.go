@@ -44,6 +44,8 @@ type world struct {
 	calm    bool // no chance: all takes as long as it always does
 	faulty  bool // messages and answers are late, or get lost
 	faults  int
+	lined   int  // attempts that were lined up
+	lines   bool // the newest device does so
 	trace   []string
 }
 

@@ -32,7 +32,9 @@ type Core struct {
 	heartbeat time.Duration // as the main node wishes
 	attempts  map[task.Lease]*attempt
 	queue     []*attempt // that wait for a slot, in order
-	running   int
+	running   int        // and lined up
+	lines     func(taskType string) bool
+	taken     int64 // attempts, ever
 	spooled   int64 // bytes of ended attempts
 
 	connected  bool
@@ -62,7 +64,9 @@ type Core struct {
 type attempt struct {
 	lease   task.Lease
 	spec    task.Spec
+	order   int64 // in which they came
 	state   wire.HeldState
+	lined   bool // it runs, or waits in line behind one that is over in a moment
 	began   time.Time
 	output  output
 	sent    int64 // bytes of output that were handed to the connection, or are known to have arrived
@@ -71,6 +75,7 @@ type attempt struct {
 	asked   bool // and was sent on this connection
 	unknown bool // nobody wants to know how it ends
 
+	cancelled *wire.Cancel
 	fenced    bool   // it is being ended because it may run elsewhere
 	givenBack string // it is being ended so that it may, for this reason
 }
@@ -102,6 +107,10 @@ func (c *Core) Step(now time.Time, in Input) []Effect {
 		c.receive(&in.Message)
 	case Printed:
 		c.printed(&in)
+	case Begun:
+		c.turned(in.Lease)
+	case Unbegun:
+		c.unbegun(in.Lease)
 	case Ended:
 		c.ended(&in)
 	case Written:
@@ -162,7 +171,7 @@ func (c *Core) Held() []wire.Held {
 	list := make([]wire.Held, 0, len(c.attempts))
 	for _, a := range c.sorted() {
 		if !a.unknown {
-			list = append(list, wire.Held{Lease: a.lease, State: a.state, OutputBytes: a.output.size})
+			list = append(list, wire.Held{Lease: a.lease, State: a.held(), OutputBytes: a.output.size})
 		}
 	}
 	return list
@@ -223,7 +232,8 @@ func (c *Core) assign(m *wire.Assign) {
 		c.send(wire.TypeTaskRelease, wire.Release{Lease: l, Reason: c.unable()})
 		return
 	}
-	a := &attempt{lease: l, spec: m.Task.Spec, state: wire.HeldWaiting}
+	c.taken++
+	a := &attempt{lease: l, spec: m.Task.Spec, order: c.taken, state: wire.HeldWaiting}
 	c.attempts[l] = a
 	if len(c.queue) == 0 {
 		c.moved = c.now
@@ -243,16 +253,24 @@ func (c *Core) full() bool {
 	return c.spooled > spoolQuota || len(c.attempts)-len(c.queue) > spoolMost+2*c.slots
 }
 
-// start starts what waits, while there are slots; not what may have been given to another while this device slept or was cut off, until
+// start starts what waits, while there are slots or room in the lines behind them; not what may have been given to another while this device slept or was cut off, until
 // the main node has answered.
 func (c *Core) start() {
-	for len(c.queue) > 0 && c.unable() == "" && c.running < c.slots && c.now.Before(c.authority.until) {
+	for len(c.queue) > 0 && c.unable() == "" && c.now.Before(c.authority.until) {
 		a := c.queue[0]
+		lined := c.canLine(a)
+		if !lined && c.running >= c.slots {
+			return
+		}
 		c.queue = c.queue[1:]
-		a.state, a.began, c.moved = wire.HeldRunning, c.now, c.now
+		a.state, a.lined, a.began, c.moved = wire.HeldRunning, lined, c.now, c.now
 		c.running++
-		c.begun(a)
 		start := StartAttempt{Lease: a.lease, Spec: a.spec}
+		if lined {
+			start.Lined, start.BeginBy = true, c.authority.until
+		} else {
+			c.begun(a)
+		}
 		if a.spec.Exclusive {
 			start.Until, start.Grace = c.authority.until, graceOf(c.authority.lease)
 		}
@@ -273,6 +291,7 @@ func (c *Core) cancel(a *attempt, m *wire.Cancel) {
 		if m.GiveBack {
 			a.givenBack = m.Reason
 		}
+		a.cancelled = m
 		c.do(KillAttempt{a.lease, m.Reason})
 	}
 }
@@ -368,7 +387,7 @@ const HeartbeatID = "heartbeat"
 func (c *Core) beat() {
 	c.nextBeat = c.now.Add(c.heartbeat)
 	h := wire.Heartbeat{AssignSeen: c.assignSeen, Held: c.Held(), Ahead: c.ahead()}
-	h.ActiveTasks, h.Status = c.running, device.Online
+	h.ActiveTasks, h.Status = min(c.running, c.slots), device.Online
 	switch {
 	case c.draining:
 		h.Status, h.Reason = device.Draining, "the worker is being stopped"

@@ -53,7 +53,8 @@ func (r *reports) by(now time.Time) {
 // report tells what waits to be told, if it is time: at once when an end is all that this device waits for.
 func (c *Core) report() {
 	r := &c.reports
-	urgent := len(r.ended) > 0 && (len(c.queue) == 0 || len(r.ended) >= reportMost)
+	more := len(c.queue) > 0 || c.running > c.slots
+	urgent := len(r.ended) > 0 && (!more || len(r.ended) >= reportMost)
 	if r.due.IsZero() || !urgent && c.now.Before(r.due) {
 		return
 	}

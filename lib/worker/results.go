@@ -58,7 +58,7 @@ func (c *Core) ended(in *Ended) {
 	}
 	c.running--
 	c.busy = c.now
-	c.pace.over(c.now.Sub(a.began))
+	c.pace.over(in.ran(c.now.Sub(a.began)))
 	a.state, a.result = wire.HeldEnded, in.Result
 	if a.unknown {
 		c.forget(a)
@@ -71,6 +71,14 @@ func (c *Core) ended(in *Ended) {
 	}
 	c.spooled += a.output.size
 	c.over(a)
+}
+
+// ran is for how long an attempt had its slot, which is no longer than it is known for.
+func (e *Ended) ran(known time.Duration) time.Duration {
+	if measured := time.Duration(e.Result.Wall * float64(time.Second)); measured > 0 {
+		return min(measured, known)
+	}
+	return known
 }
 
 // kept is what the spool keeps of an ended attempt.

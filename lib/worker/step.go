@@ -21,6 +21,9 @@ type (
 		Spec  task.Spec
 		Until time.Time // of an exclusive attempt: as in Fence; zero: it has no end
 		Grace time.Duration
+
+		Lined   bool      // it may wait behind those that are over in a moment
+		BeginBy time.Time // then
 	}
 	Fence struct { // of an exclusive attempt: then it has to be over
 		Lease task.Lease
@@ -53,7 +56,9 @@ type (
 		After  time.Duration // since the attempt's start
 		Data   []byte        // not to be changed afterwards
 	}
-	Ended struct {
+	Begun   struct{ Lease task.Lease } // of what was lined up: it runs on
+	Unbegun struct{ Lease task.Lease } // its turn did not come
+	Ended   struct {
 		Lease  task.Lease
 		Result task.Result
 	}

@@ -85,7 +85,7 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 	p := profile.Read(ctx, facts)
 	p.Slots, p.Version = o.Slots, o.Software
 	w.monitor = profile.NewMonitor(facts)
-	w.exec, err = executor.New(executor.Options{Dir: w.home.path(dirAttempts), TasksDir: w.TypesDir(), OutputLimit: o.OutputLimit, KillGrace: o.KillGrace,
+	w.exec, err = executor.New(executor.Options{Dir: w.home.path(dirAttempts), TasksDir: w.TypesDir(), Slots: o.Slots, OutputLimit: o.OutputLimit, KillGrace: o.KillGrace,
 		AllowPrivateNet: o.AllowPrivateNet, SystemInfo: w.systemInfo, Log: o.Log})
 	if err != nil {
 		return nil, err
@@ -105,6 +105,7 @@ func (w *Worker) openCore() error {
 	}
 	w.spool = s
 	w.core = NewCore(w.o.Slots, kept)
+	w.core.LineUp(w.exec.Lines)
 	return nil
 }
 
@@ -271,6 +272,8 @@ func (w *Worker) take(in any) (leave bool) {
 		return w.act(w.core.Step(clock(), in.input))
 	case Ended:
 		delete(w.kills, in.Lease)
+	case Unbegun:
+		delete(w.kills, in.Lease)
 	}
 	return w.act(w.core.Step(clock(), in))
 }
@@ -373,17 +376,25 @@ func (w *Worker) register() {
 }
 
 // start runs an attempt in a goroutine of its own.
-func (w *Worker) start(a StartAttempt) {
+func (w *Worker) start(s StartAttempt) {
 	ctx, kill := context.WithCancelCause(context.Background())
-	w.kills[a.Lease] = kill
-	lease, spec, began := a.Lease, a.Spec, time.Now()
+	lease, began := s.Lease, time.Now()
+	w.kills[lease] = kill
+	a := executor.Attempt{Lease: lease, Spec: s.Spec, Device: w.DeviceID(), Fence: leftUntil(s.Until), FenceGrace: s.Grace}
+	if s.Lined {
+		a.Lined, a.BeginWithin, a.Begun = true, leftUntil(s.BeginBy), func() { w.in <- Begun{lease} }
+	}
 	log := w.o.Log.With("task", lease.Task.String(), "attempt", lease.Attempt)
-	log.Debug("started", "type", spec.Type)
+	log.Debug("started", "type", s.Spec.Type, "lined", s.Lined)
 	w.running.Go(func() {
 		defer kill(nil)
-		r := w.exec.Run(ctx, executor.Attempt{Lease: lease, Spec: spec, Device: w.DeviceID(), Fence: leftUntil(a.Until), FenceGrace: a.Grace}, func(s task.Stream, data []byte) {
+		r := w.exec.Run(ctx, a, func(s task.Stream, data []byte) {
 			w.in <- Printed{lease, s, time.Since(began), append([]byte(nil), data...)}
 		})
+		if r.Status == "" {
+			w.in <- Unbegun{lease}
+			return
+		}
 		log.Debug("ended", "status", r.Status, "reason", r.Reason)
 		w.in <- Ended{lease, r}
 	})
