@@ -141,6 +141,9 @@ func (c *Core) ahead() int {
 	if c.pace.short < steady || gap <= ran/50 || c.draining || c.unable() != "" || c.full() {
 		return 0
 	}
+	if c.lines != nil && ran <= lineRun { // their ends are heard of later
+		gap += lineSpan
+	}
 	each := (gap + ran - 1) / ran
 	return int(min(each*time.Duration(c.slots), wire.MaxAhead))
 }
