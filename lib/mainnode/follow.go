@@ -113,7 +113,7 @@ func (n *Node) followEvents(ctx context.Context, f *wire.FollowEvents, send func
 	if err != nil {
 		return wire.Followed{}, err
 	}
-	match := newEventMatch(&f.Filter)
+	match := wire.NewEventMatch(&f.Filter)
 	for {
 		page, last, changed, ok := n.events.after(seq, followPage)
 		if !ok {
@@ -125,7 +125,7 @@ func (n *Node) followEvents(ctx context.Context, f *wire.FollowEvents, send func
 			}
 		}
 		for i := range page {
-			if seq = page[i].Seq; match.wants(&page[i]) {
+			if seq = page[i].Seq; match.Wants(&page[i]) {
 				if err := n.sendEvent(ctx, &page[i], f.Output, send); err != nil {
 					return wire.Followed{Next: seq}, err
 				}
@@ -174,31 +174,6 @@ func (n *Node) sendEvent(ctx context.Context, e *cluster.Event, output bool, sen
 		}
 	}
 	return send(wire.TypeEvent, m)
-}
-
-// eventMatch is an EventFilter with its lists made ready to be searched.
-type eventMatch struct {
-	f     *wire.EventFilter
-	jobs  map[task.JobID]bool
-	tasks map[task.ID]bool
-}
-
-func newEventMatch(f *wire.EventFilter) *eventMatch {
-	m := &eventMatch{f, map[task.JobID]bool{}, map[task.ID]bool{}}
-	for _, j := range f.Jobs {
-		m.jobs[j] = true
-	}
-	for _, t := range f.Tasks {
-		m.tasks[t] = true
-	}
-	return m
-}
-
-func (m *eventMatch) wants(e *cluster.Event) bool {
-	f := m.f
-	return (len(m.jobs) == 0 || m.jobs[e.Job]) && (len(m.tasks) == 0 || m.tasks[e.Task]) &&
-		(len(f.Kinds) == 0 || slices.Contains(f.Kinds, e.Kind)) && (f.Device == "" || f.Device == e.Device) &&
-		(f.Level == "" || e.AtLeast(f.Level)) && (f.Since == nil || !e.Time.Before(*f.Since))
 }
 
 const outputPage = 256 << 10 // bytes at a time

@@ -2,13 +2,10 @@ package web
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"net/http"
-	"sync"
 	"time"
 
-	"github.com/retire-cluster/retire-cluster/lib/cluster"
-	"github.com/retire-cluster/retire-cluster/lib/text"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
@@ -26,13 +23,9 @@ func (s *Server) streamLogs(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodHead || st.event(f.After, "", nil) != nil { // so that who connects again knows where to go on
 		return nil
 	}
-	ctx, cancel := context.WithCancel(st.ctx)
-	var reading sync.WaitGroup
-	events := make(chan happened)
-	reading.Go(func() { s.readEvents(ctx, f, events) })
-	writeEvents(st, events, f.After)
-	cancel()
-	reading.Wait()
+	leave := s.bulletin.follow()
+	defer leave()
+	(&reader{s, st, &f, wire.NewEventMatch(&f.Filter), false}).follow()
 	return nil
 }
 
@@ -60,88 +53,90 @@ func (s *Server) wanted(r *http.Request) (f wire.FollowEvents, err error) {
 	return wire.FollowEvents{After: min(seen, status.LastEvent), Follow: true, Filter: filter}, nil
 }
 
-// happened is an event, or that the main node cannot be asked.
-type happened struct {
-	cluster.Event
-	err error
+// reader is who reads a stream of events.
+type reader struct {
+	server *Server
+	*stream
+	seen  *wire.FollowEvents // After is the last event that was written, or is not wanted
+	match *wire.EventMatch
+	away  bool // it was told that nothing is read
 }
 
-// readEvents reads events until ctx ends. The client connects again by itself; where it gives up, the main node is elsewhere or
-// was never there.
-func (s *Server) readEvents(ctx context.Context, f wire.FollowEvents, out chan<- happened) {
-	for ctx.Err() == nil {
-		err := s.readOnce(ctx, &f, out)
-		if ctx.Err() != nil {
+// follow writes until the reader is gone.
+func (r *reader) follow() {
+	tick := time.NewTicker(keepAlive)
+	defer tick.Stop()
+	for {
+		n := r.server.bulletin.after(r.seen.After)
+		again, err := r.tell(&n)
+		if err != nil {
 			return
 		}
-		s.main.lookAgain()
-		send(ctx, out, happened{err: err})
+		if again {
+			continue
+		}
 		select {
-		case <-time.After(lookEvery):
-		case <-ctx.Done():
+		case <-n.changed:
+		case <-tick.C:
+			err = r.alive()
+		case <-r.ctx.Done():
+			return
+		}
+		if err != nil {
+			return
 		}
 	}
 }
 
-func (s *Server) readOnce(ctx context.Context, f *wire.FollowEvents, out chan<- happened) error {
-	c, err := s.main.client()
+// tell writes what is new; again says that there may be more by now. Of errors in a row one is told.
+func (r *reader) tell(n *news) (again bool, err error) {
+	if n.missing > 0 {
+		switch err := r.catchUp(n.missing); {
+		case errors.Is(err, errGone):
+			return false, err
+		case err != nil && !r.away:
+			return false, r.tellAway(err)
+		case err != nil:
+			return false, nil
+		}
+		return true, nil
+	}
+	for _, p := range n.pages {
+		if wanted := p.after(r.seen.After, r.match); len(wanted) > 0 {
+			if err := r.write(wanted); err != nil {
+				return false, err
+			}
+		}
+		r.seen.After, r.away = p.last(), false
+	}
+	if n.err != nil && !r.away {
+		return false, r.tellAway(n.err)
+	}
+	return len(n.pages) > 0, nil
+}
+
+func (r *reader) tellAway(err error) error {
+	r.away = true
+	return r.event(r.seen.After, "away", awayData(err))
+}
+
+var errGone = errors.New("nobody reads the stream any more")
+
+// catchUp asks the main node for the events up to one.
+func (r *reader) catchUp(to int64) error {
+	c, err := r.server.main.client()
 	if err != nil {
 		return err
 	}
-	for e, err := range c.Events(ctx, *f) {
+	for e, err := range c.Events(r.ctx, wire.FollowEvents{After: r.seen.After, Filter: r.seen.Filter}) {
 		if err != nil {
 			return err
 		}
-		f.After = e.Seq
-		send(ctx, out, happened{Event: e.Event})
+		if r.event(e.Seq, "", eventData(&e.Event)) != nil {
+			return errGone
+		}
+		r.seen.After, r.away = e.Seq, false
 	}
+	r.seen.After = max(r.seen.After, to)
 	return nil
-}
-
-func send(ctx context.Context, out chan<- happened, h happened) {
-	select {
-	case out <- h:
-	case <-ctx.Done():
-	}
-}
-
-// writeEvents writes until the reader is gone. Of errors in a row one is told.
-func writeEvents(st *stream, events <-chan happened, seq int64) {
-	tick := time.NewTicker(keepAlive)
-	defer tick.Stop()
-	away := false
-	for {
-		var err error
-		select {
-		case h := <-events:
-			switch {
-			case h.err == nil && h.Seq > 0:
-				seq, away = h.Seq, false
-				err = st.event(seq, "", eventData(&h.Event))
-			case h.err != nil && !away:
-				away = true
-				err = st.event(seq, "away", awayData(h.err))
-			}
-		case <-tick.C:
-			err = st.alive()
-		case <-st.ctx.Done():
-			return
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// eventData is an event in one line, with what a reader would have to make of it otherwise.
-func eventData(e *cluster.Event) []byte {
-	b, err := json.Marshal(struct {
-		*cluster.Event
-		Level cluster.Level `json:"level"`
-		Text  string        `json:"text"`
-	}{e, e.Level(), text.Sentence(e)})
-	if err != nil { // of plain fields
-		return []byte("{}")
-	}
-	return b
 }

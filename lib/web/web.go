@@ -26,12 +26,13 @@ type Options struct {
 
 // Server serves one cluster to browsers and scripts.
 type Server struct {
-	log     *slog.Logger
-	main    *mainNode
-	feed    *feed
-	metrics *prometheus.Registry
-	streams chan struct{} // holds a value for each stream that is open
-	ending  chan struct{} // closed when the streams have to end
+	log      *slog.Logger
+	main     *mainNode
+	feed     *feed
+	bulletin *bulletin
+	metrics  *prometheus.Registry
+	streams  chan struct{} // holds a value for each stream that is open
+	ending   chan struct{} // closed when the streams have to end
 }
 
 // The limits of what strangers can take.
@@ -59,6 +60,7 @@ func New(o Options) *Server {
 		ending:  make(chan struct{}),
 	}
 	s.feed = newFeed(s.look)
+	s.bulletin = newBulletin(s.main)
 	s.metrics.MustRegister(&collector{s.main})
 	return s
 }
@@ -73,6 +75,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	ended := make(chan error, 1)
 	var group sync.WaitGroup
 	group.Go(func() { s.feed.run(inside) })
+	group.Go(func() { s.bulletin.run(inside) })
 	group.Go(func() { ended <- server.Serve(limited) })
 
 	var err error

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
@@ -105,6 +106,39 @@ type EventFilter struct {
 	Device string         `json:"device_id,omitempty"`
 	Level  cluster.Level  `json:"level,omitempty"` // or louder
 	Since  *time.Time     `json:"since,omitempty"`
+}
+
+// EventMatch is an EventFilter with its lists made ready to be searched.
+type EventMatch struct {
+	f     *EventFilter
+	jobs  map[task.JobID]bool
+	tasks map[task.ID]bool
+}
+
+// NewEventMatch makes one of a filter, which must not change.
+func NewEventMatch(f *EventFilter) *EventMatch {
+	m := &EventMatch{f, map[task.JobID]bool{}, map[task.ID]bool{}}
+	for _, j := range f.Jobs {
+		m.jobs[j] = true
+	}
+	for _, t := range f.Tasks {
+		m.tasks[t] = true
+	}
+	return m
+}
+
+// All says whether it wants every event.
+func (m *EventMatch) All() bool {
+	f := m.f
+	return len(m.jobs)+len(m.tasks)+len(f.Kinds) == 0 && f.Device == "" && f.Level == "" && f.Since == nil
+}
+
+// Wants says whether it wants the event.
+func (m *EventMatch) Wants(e *cluster.Event) bool {
+	f := m.f
+	return (len(m.jobs) == 0 || m.jobs[e.Job]) && (len(m.tasks) == 0 || m.tasks[e.Task]) &&
+		(len(f.Kinds) == 0 || slices.Contains(f.Kinds, e.Kind)) && (f.Device == "" || f.Device == e.Device) &&
+		(f.Level == "" || e.AtLeast(f.Level)) && (f.Since == nil || !e.Time.Before(*f.Since))
 }
 
 // FollowEvents asks for the events after a number, and with Follow for those that will come.

@@ -1,0 +1,274 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/text"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// bulletin reads the events once for all who follow them, and not at all while nobody does. It keeps the newest, as they are written to streams; who
+// falls behind what is kept asks the main node for the rest.
+type bulletin struct {
+	main *mainNode
+	wake chan struct{} // somebody follows
+
+	mu        sync.Mutex
+	followers int
+	stop      context.CancelFunc // ends the reading; nil: nothing is read
+	known     bool               // where it begins
+	err       error              // why nothing is read
+	from      int64              // all events after this one are in pages
+	last      int64              // of these
+	pages     []*page
+	size      int           // bytes of them
+	changed   chan struct{} // closed when there is something new
+	writing   page          // what came since the last page
+	turned    time.Time     // when that was
+	turn      *time.Timer   // to turn it; nil: nothing waits
+}
+
+const (
+	turnEvery    = 30 * time.Millisecond // pages, at the most: events that come together are written together
+	mostBulletin = 4 << 20               // bytes kept
+)
+
+// page is events that came together.
+type page struct {
+	events []cluster.Event
+	frames []byte // as in a stream
+	ends   []int  // of each event's frame
+}
+
+func (p *page) last() int64 { return p.events[len(p.events)-1].Seq }
+
+// after is the frames of those after a number that are wanted.
+func (p *page) after(seq int64, match *wire.EventMatch) []byte {
+	if match.All() && p.events[0].Seq > seq {
+		return p.frames
+	}
+	var wanted []byte
+	begin := 0
+	for i, end := range p.ends {
+		if e := &p.events[i]; e.Seq > seq && match.Wants(e) {
+			wanted = append(wanted, p.frames[begin:end]...)
+		}
+		begin = end
+	}
+	return wanted
+}
+
+func newBulletin(m *mainNode) *bulletin {
+	return &bulletin{main: m, wake: make(chan struct{}, 1), changed: make(chan struct{})}
+}
+
+// run reads until ctx ends.
+func (j *bulletin) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		reading, stop := j.begin(ctx)
+		if reading == nil {
+			select {
+			case <-j.wake:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		err := j.read(reading)
+		failed := reading.Err() == nil
+		stop()
+		if !failed {
+			continue
+		}
+		j.fail(err)
+		j.main.lookAgain()
+		select {
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// begin makes a context that ends when nobody follows any more; nil: nobody does.
+func (j *bulletin) begin(ctx context.Context) (context.Context, context.CancelFunc) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.followers == 0 {
+		return nil, nil
+	}
+	ctx, j.stop = context.WithCancel(ctx)
+	return ctx, j.stop
+}
+
+// read reads events until ctx ends. The client connects again by itself; where it gives up, the main node is elsewhere or was never there.
+func (j *bulletin) read(ctx context.Context) error {
+	c, err := j.main.client()
+	if err != nil {
+		return err
+	}
+	status, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	for e, err := range c.Events(ctx, wire.FollowEvents{After: j.start(status.LastEvent), Follow: true}) {
+		if err != nil {
+			return err
+		}
+		j.add(&e.Event)
+	}
+	return nil
+}
+
+// start says after which event to read. The number of one that does not exist yet is from another life of the main node.
+func (j *bulletin) start(newest int64) (seq int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.known || j.last > newest {
+		j.known, j.from, j.last, j.pages, j.size = true, newest, newest, nil, 0
+	}
+	j.err = nil
+	j.tell()
+	return j.last
+}
+
+func (j *bulletin) tell() {
+	close(j.changed)
+	j.changed = make(chan struct{})
+}
+
+func (j *bulletin) fail(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.turnPage()
+	j.err = err
+	j.tell()
+}
+
+// add writes an event, and turns the page if the last one has been for a while.
+func (j *bulletin) add(e *cluster.Event) {
+	frame := frameOf(e.Seq, "", eventData(e))
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.known { // nobody follows any more
+		return
+	}
+	w := &j.writing
+	w.events, w.frames = append(w.events, *e), append(w.frames, frame...)
+	w.ends = append(w.ends, len(w.frames))
+	switch wait := turnEvery - time.Since(j.turned); {
+	case wait <= 0:
+		j.turnPage()
+	case j.turn == nil:
+		j.turn = time.AfterFunc(wait, func() {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			j.turnPage()
+		})
+	}
+}
+
+// turnPage lets those see what came who follow.
+func (j *bulletin) turnPage() {
+	if j.turn != nil {
+		j.turn.Stop()
+		j.turn = nil
+	}
+	if len(j.writing.events) == 0 {
+		return
+	}
+	p := j.writing
+	j.writing, j.turned = page{}, time.Now()
+	j.pages, j.last, j.size = append(j.pages, &p), p.last(), j.size+len(p.frames)
+	for j.size > mostBulletin && len(j.pages) > 1 {
+		j.from, j.size, j.pages = j.pages[0].last(), j.size-len(j.pages[0].frames), j.pages[1:]
+	}
+	j.tell()
+}
+
+// follow begins to follow; call leave.
+func (j *bulletin) follow() (leave func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.followers++; j.followers == 1 {
+		select {
+		case j.wake <- struct{}{}:
+		default:
+		}
+	}
+	return j.leave
+}
+
+func (j *bulletin) leave() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.followers--; j.followers > 0 {
+		return
+	}
+	if j.stop != nil {
+		j.stop()
+	}
+	j.known, j.err, j.pages, j.size, j.writing = false, nil, nil, 0, page{}
+}
+
+// news is what is new to who has seen all up to a number.
+type news struct {
+	pages   []*page
+	missing int64 // those up to this one are not kept here; 0: none is missing
+	err     error // nothing is read
+	changed chan struct{}
+}
+
+func (j *bulletin) after(seq int64) news {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := news{err: j.err, changed: j.changed}
+	switch {
+	case !j.known:
+	case seq < j.from:
+		n.missing = j.from
+	default:
+		first := len(j.pages)
+		for first > 0 && j.pages[first-1].last() > seq {
+			first--
+		}
+		n.pages = append(n.pages, j.pages[first:]...)
+	}
+	return n
+}
+
+// frameOf is an event of a stream: its number, its name if it has one, and one line of data if it has any.
+func frameOf(id int64, name string, data []byte) []byte {
+	var b bytes.Buffer
+	b.Grow(len(data) + 64)
+	b.WriteString("id: ")
+	b.Write(strconv.AppendInt(b.AvailableBuffer(), id, 10))
+	b.WriteByte('\n')
+	if name != "" {
+		b.WriteString("event: " + name + "\n")
+	}
+	if data != nil {
+		b.WriteString("data: ")
+		b.Write(data)
+		b.WriteByte('\n')
+	}
+	b.WriteByte('\n')
+	return b.Bytes()
+}
+
+// eventData is an event in one line, with what a reader would have to make of it otherwise.
+func eventData(e *cluster.Event) []byte {
+	b, err := json.Marshal(struct {
+		*cluster.Event
+		Level cluster.Level `json:"level"`
+		Text  string        `json:"text"`
+	}{e, e.Level(), text.Sentence(e)})
+	if err != nil { // of plain fields
+		return []byte("{}")
+	}
+	return b
+}
