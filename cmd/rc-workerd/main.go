@@ -42,6 +42,15 @@ type workerd struct {
 	OutputLimit     cli.Bytes    `default:"8MiB" help:"Keep at most this much of what one task prints."`
 	KillGrace       cli.Duration `default:"10s" help:"Time that a task has to end by itself before it is killed."`
 	AllowPrivateNet bool         `help:"Let http_request tasks reach private addresses."`
+
+	OnlyCharging   bool         `group:"As a guest of this device" help:"Work only while the battery is charged."`
+	PauseBelow     float64      `group:"As a guest of this device" placeholder:"PERCENT" default:"30" help:"Stand still when the battery is below this, and nothing charges it; 0 never."`
+	ResumeAbove    float64      `group:"As a guest of this device" placeholder:"PERCENT" default:"60" help:"Work again when it is above this, or charged."`
+	MaxBatteryHeat float64      `group:"As a guest of this device" placeholder:"CELSIUS" default:"45" help:"Take no tasks when the battery is hotter, and stand still 5 degrees above; 0 never."`
+	MaxHeat        float64      `group:"As a guest of this device" placeholder:"CELSIUS" default:"90" help:"The same for the hottest part of the device."`
+	MaxOthersLoad  float64      `group:"As a guest of this device" placeholder:"LOAD" default:"0" help:"Take no tasks while what is not a task makes more load than this; 0 never."`
+	QuietHours     worker.Hours `group:"As a guest of this device" placeholder:"FROM-TO" help:"Stand still in these hours, as in 22:00-07:00."`
+	GiveBackAfter  cli.Duration `group:"As a guest of this device" placeholder:"TIME" default:"5m" help:"Let tasks that have stood still for so long run elsewhere; 0 never."`
 }
 
 // Run works until the first signal, then finishes what runs; a second signal kills that.
@@ -50,7 +59,11 @@ func (w *workerd) Run(ctx context.Context, env cli.Env, log *cli.Log, reparse cl
 	if w.Slots < 0 || w.Slots > wire.MaxSlots {
 		return cli.Exit(cli.Usage, fmt.Errorf("--slots %d: between 1 and %d, or 0 for the number of cores", w.Slots, wire.MaxSlots))
 	}
-	node, err := worker.Open(ctx, w.options(env, log))
+	options := w.options(env, log)
+	if err := options.Manners.Check(); err != nil {
+		return cli.Exit(cli.Usage, fmt.Errorf("as a guest of this device: %w", err))
+	}
+	node, err := worker.Open(ctx, options)
 	switch {
 	case errors.Is(err, worker.ErrNotJoined):
 		return cli.Exit(cli.BadConfig, err)
@@ -79,7 +92,10 @@ func (w *workerd) options(env cli.Env, log *cli.Log) worker.Options {
 	_, beat := cli.Watchdog()
 	o := worker.Options{Dir: w.dataDir(env), JoinCode: w.Join, MainData: w.MainData, Name: w.Name, Slots: w.Slots, Role: w.Role, Tags: w.Tag,
 		OutputLimit: int64(w.OutputLimit), KillGrace: time.Duration(w.KillGrace), AllowPrivateNet: w.AllowPrivateNet,
+		Manners: worker.Manners{OnlyCharging: w.OnlyCharging, PauseBelow: w.PauseBelow, ResumeAbove: w.ResumeAbove, BatteryHeat: w.MaxBatteryHeat,
+			Heat: w.MaxHeat, OthersLoad: w.MaxOthersLoad, Quiet: w.QuietHours, GiveBackAfter: time.Duration(w.GiveBackAfter)},
 		Software: "rc-workerd " + cli.Version, Env: env, Log: log.Logger, Beat: beat, Ready: cli.Ready}
+	o.Roots.Sys, _ = env("RC_SYS") // where /sys is to be, for tests of a device that this one is not
 	if o.Slots == 0 {
 		o.Slots = runtime.NumCPU()
 	}

@@ -101,6 +101,7 @@ type Metrics struct {
 	Sent        *int64    `json:"network_sent,omitempty"`     // bytes since boot
 	Temperature *float64  `json:"temperature_celsius,omitempty"`
 	Battery     *float64  `json:"battery_percent,omitempty"`
+	BatteryHeat *float64  `json:"battery_celsius,omitempty"`
 	Charging    *bool     `json:"charging,omitempty"`
 }
 

@@ -44,6 +44,8 @@ func (p *process) end(grace time.Duration) {
 	time.AfterFunc(grace, p.kill)
 }
 
+func (p *process) halt(on bool) { p.stand(on) }
+
 func (p *process) force() { p.kill() }
 
 // fence does nothing: whoever started it watches, and calls end.

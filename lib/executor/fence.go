@@ -24,6 +24,7 @@ const (
 type fences struct {
 	mu      sync.Mutex
 	running map[task.Lease]*fence
+	halted  bool // attempts stand still
 }
 
 // fence is when an attempt must be over. This process watches it; so does the slot helper that runs the attempt, where there is one, since
@@ -89,6 +90,31 @@ func (f *fence) set(left, grace time.Duration) {
 		f.proc.fence(f.until, f.grace)
 	}
 	f.watch()
+}
+
+// Halt has all attempts that are processes stand still, and those that begin from now on, or go on. It is their processes' own affair on Windows. Time
+// limits go on.
+func (x *Executor) Halt(on bool) {
+	x.fences.mu.Lock()
+	defer x.fences.mu.Unlock()
+	x.fences.halted = on
+	for _, f := range x.fences.running {
+		f.mu.Lock()
+		if f.proc != nil {
+			f.proc.halt(on)
+		}
+		f.mu.Unlock()
+	}
+}
+
+// tell has a process that was started told of all that changes, or has changed since.
+func (x *Executor) tell(f *fence, p running, known time.Duration) {
+	x.fences.mu.Lock()
+	defer x.fences.mu.Unlock()
+	f.tell(p, known)
+	if x.fences.halted {
+		p.halt(true)
+	}
 }
 
 // tell has a process told of all changes to come. What was set before it was started it knows.

@@ -36,6 +36,7 @@ type helper struct {
 	kill    time.Duration // when it is made to, by SinceBoot
 	until   time.Duration // when it is asked to, by SinceBoot; 0: never
 	grace   time.Duration // between the two
+	halted  bool          // the attempt stands still
 	fenced  bool          // it was asked to because of that time
 	timer   *time.Timer
 	early   []order // about attempts that have not begun
@@ -197,6 +198,12 @@ func (h *helper) do(o order) {
 		return
 	case o.kind == sayFence:
 		h.until, h.grace = o.until, o.grace
+	case o.kind == sayHalt:
+		h.halted = !h.ending
+		h.stand()
+	case o.kind == sayGo:
+		h.halted = false
+		h.stand()
 	case !h.ending:
 		h.ask(o.grace)
 	}
@@ -230,7 +237,7 @@ func (h *helper) start(in int) (pid int, err error) {
 	if pid, err = h.spawn(in); err != nil {
 		return 0, err
 	}
-	h.leader, h.ending, h.fenced = pid, false, false
+	h.leader, h.ending, h.fenced, h.halted = pid, false, false, false
 	h.until, h.grace = l.until, l.untilGrace
 	h.watch()
 	for _, o := range orders {
@@ -290,6 +297,24 @@ func (h *helper) ask(grace time.Duration) {
 	for _, e := range descendants(os.Getpid()) {
 		if e.group != h.leader {
 			syscall.Kill(e.pid, syscall.SIGTERM)
+		}
+	}
+	if h.halted { // or it could not
+		h.halted = false
+		h.stand()
+	}
+}
+
+// stand has every process of the attempt stand still, or go on. What is started meanwhile is met by a second look.
+func (h *helper) stand() {
+	sig := syscall.SIGCONT
+	if h.halted {
+		sig = syscall.SIGSTOP
+	}
+	syscall.Kill(-h.leader, sig)
+	for range 3 {
+		for _, e := range h.tree() {
+			syscall.Kill(e.pid, sig)
 		}
 	}
 }

@@ -427,3 +427,53 @@ func TestStrays(t *testing.T) {
 		}
 	}
 }
+
+// What is halted does nothing, with all that it has started, and goes on where it was; it can be ended meanwhile.
+func TestHalt(t *testing.T) {
+	for _, direct := range []bool{false, true} {
+		grace := 5 * time.Second // so that it is seen to be woken, to end by itself
+		if direct {
+			grace = 50 * time.Millisecond // children of this process ignore SIGTERM where a test before this one had it do so
+		}
+		b := newBench(t, Options{KillGrace: grace})
+		b.slots.off = direct
+		file := filepath.Join(t.TempDir(), "ticks")
+		size := func() int64 {
+			fi, err := os.Stat(file)
+			if err != nil {
+				return 0
+			}
+			return fi.Size()
+		}
+		grows := func() bool {
+			was := size()
+			for begin := time.Now(); time.Since(begin) < 200*time.Millisecond; time.Sleep(time.Millisecond) {
+				if size() != was {
+					return true
+				}
+			}
+			return false
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan task.Result, 1)
+		a := attempt(t, "shell", task.Shell{Script: "tick() { while :; do echo >>" + file + "; done; }; tick & tick"})
+		go func() { ended <- b.do(ctx, a) }()
+		for !grows() {
+			continue
+		}
+		b.Halt(true)
+		for begin := time.Now(); grows(); {
+			if time.Since(begin) > 5*time.Second {
+				t.Fatal("it does not stand still")
+			}
+		}
+		b.Halt(false)
+		for begin := time.Now(); !grows(); {
+			if time.Since(begin) > 5*time.Second {
+				t.Fatal("it does not go on")
+			}
+		}
+		b.Halt(true)
+		quick(t, func() { cancel(); check(t, <-ended, task.AttemptCancelled, -1, "cancelled") })
+	}
+}

@@ -21,6 +21,8 @@ const (
 	sayLaunch messageKind = 1 + iota
 	sayEnd
 	sayFence
+	sayHalt
+	sayGo
 )
 
 const headSize = 4 + 1 + 4

@@ -44,6 +44,7 @@ type running interface {
 	shown() <-chan view               // brings a look at it, once, if it is not over soon
 	end(grace time.Duration)          // asks it to end, and makes it after the grace
 	force()                           // makes it, where what should have done so was kept from it
+	halt(on bool)                     // has it stand still, or go on
 	fence(until, grace time.Duration) // does the same at a time by SinceBoot, unless that is the executor's part
 	abandon()                         // gives up waiting for it to be gone
 }
@@ -105,7 +106,7 @@ func (x *Executor) runIn(ctx context.Context, l *launch, stdin string, a *Attemp
 	if err != nil {
 		return cannotStart(l.argv[0], err)
 	}
-	a.fence.tell(proc, l.until)
+	x.tell(a.fence, proc, l.until)
 	return x.await(ctx, l.argv[0], a, proc, c)
 }
 

@@ -437,6 +437,14 @@ func (r *slotted) fence(until, grace time.Duration) {
 	r.slot.signal(r, syscall.SIGCONT)
 }
 
+func (r *slotted) halt(on bool) {
+	o := order{kind: sayGo, attempt: r.attempt}
+	if on {
+		o.kind = sayHalt
+	}
+	r.slot.order(r, o)
+}
+
 // force does the helper's part where the attempt keeps the helper from it, by stopping it again and again: nothing of an attempt outlives this, so the
 // helper goes on, and finds that all is over.
 func (r *slotted) force() {

@@ -102,8 +102,22 @@ func reap(pid int) (status syscall.WaitStatus, usage syscall.Rusage, err error) 
 	}
 }
 
-func (p *process) terminate() { p.signal(syscall.SIGTERM) }
-func (p *process) kill()      { p.signal(syscall.SIGKILL) }
+// terminate wakes it too, should it stand still.
+func (p *process) terminate() {
+	p.signal(syscall.SIGTERM)
+	p.signal(syscall.SIGCONT)
+}
+
+func (p *process) kill() { p.signal(syscall.SIGKILL) }
+
+// stand has the whole group stand still, or go on.
+func (p *process) stand(still bool) {
+	if still {
+		p.signal(syscall.SIGSTOP)
+	} else {
+		p.signal(syscall.SIGCONT)
+	}
+}
 
 // signal sends a signal to the whole group.
 func (p *process) signal(s syscall.Signal) {

@@ -75,5 +75,8 @@ func (p *process) wait() exit {
 func (p *process) terminate() { p.kill() }
 func (p *process) kill()      { p.p.Kill() }
 
+// stand does nothing: a process cannot be stopped here.
+func (p *process) stand(bool) {}
+
 // readNow reads nothing: pipes have no deadlines here, and are closed instead.
 func readNow(*os.File, []byte) int { return 0 }

@@ -34,13 +34,24 @@ func (m *Monitor) Metrics(ctx context.Context) device.Metrics {
 	if t := m.m.uptime(ctx); t > 0 {
 		d.Uptime = &t
 	}
+	m.strain(&d)
+	return d
+}
+
+// Strain returns what tells how much a device has to bear: load, temperatures, battery. It costs little, and may be called every few seconds.
+func (m *Monitor) Strain(ctx context.Context) device.Metrics {
+	d := device.Metrics{Load: m.m.load(ctx)}
+	m.strain(&d)
+	return d
+}
+
+func (m *Monitor) strain(d *device.Metrics) {
 	p := m.m.power()
-	d.Battery, d.Charging = p.percent, p.charging
+	d.Battery, d.Charging, d.BatteryHeat = p.percent, p.charging, p.temperature
 	d.Temperature = m.m.temperature()
 	if d.Temperature == nil {
 		d.Temperature = p.temperature
 	}
-	return d
 }
 
 func (m *Monitor) cpu(ctx context.Context) *float64 {

@@ -160,7 +160,7 @@ func TestPressedDeviceTakesNothing(t *testing.T) {
 	r := newRig(t, 1)
 	r.connect()
 	take[Effect](r)
-	r.step(Pressed{"its disk is full"})
+	r.step(Pressed{Reason: "its disk is full"})
 	if b := take[SendHeartbeat](r); len(b) != 1 || b[0].Reason != "its disk is full" {
 		t.Errorf("%+v", b)
 	}

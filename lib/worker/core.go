@@ -50,10 +50,12 @@ type Core struct {
 
 	authority authority
 	draining  bool
-	stopping  bool      // running attempts are being killed
-	pressed   string    // why nothing is taken now
-	resting   string    // why nothing is taken for a while
-	rested    time.Time // until then
+	stopping  bool          // running attempts are being killed
+	pressed   string        // why nothing is taken now
+	halted    time.Time     // since when what runs stands still; zero: it does not
+	lenient   time.Duration // for which it may, before it is given back; 0: for ever
+	resting   string        // why nothing is taken for a while
+	rested    time.Time     // until then
 	busy      time.Time
 
 	now     time.Time
@@ -121,8 +123,7 @@ func (c *Core) Step(now time.Time, in Input) []Effect {
 	case Stop:
 		c.stop()
 	case Pressed:
-		c.pressed = in.Reason
-		c.nextBeat = c.now
+		c.press(&in)
 	}
 	c.time()
 	c.spare()
@@ -356,6 +357,7 @@ func (c *Core) time() {
 		c.beat()
 	}
 	c.fence()
+	c.giveBack()
 }
 
 // Next is when time is to be looked at again.
@@ -374,6 +376,11 @@ func (c *Core) Next() time.Time {
 	}
 	if wait := c.patience(); c.crowded() && wait.Before(next) {
 		next = wait
+	}
+	if c.lenient > 0 && !c.halted.IsZero() {
+		if due := c.halted.Add(c.lenient); due.Before(next) {
+			next = due
+		}
 	}
 	if until := c.authority.until; until.After(c.now) && until.Before(next) && c.running > 0 {
 		next = until

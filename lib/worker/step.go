@@ -37,6 +37,7 @@ type (
 	SpoolResult struct{ Spooled } // before it is sent
 	SpoolJudged struct{ Lease task.Lease }
 	ParkResult  struct{ Spooled } // that the main node does not know, and its owner may want
+	HaltAll     struct{ On bool } // what runs stands still, or goes on
 	Quit        struct{}
 )
 
@@ -62,11 +63,14 @@ type (
 		Lease  task.Lease
 		Result task.Result
 	}
-	Written struct{ Bytes int64 }   // of output that the connection has taken
-	Drain   struct{}                // finish what runs
-	Stop    struct{}                // end what runs
-	Pressed struct{ Reason string } // why the device can take nothing now; empty: it can
-	Timer   struct{}                // look at the time
+	Written struct{ Bytes int64 } // of output that the connection has taken
+	Drain   struct{}              // finish what runs
+	Stop    struct{}              // end what runs
+	Pressed struct {
+		Reason string // why the device can take nothing now; empty: it can
+		Halt   bool   // and what runs is to stand still
+	}
+	Timer struct{} // look at the time
 )
 
 // Spooled is an attempt that has ended and was not judged yet.

@@ -31,7 +31,9 @@ type Options struct {
 	OutputLimit     int64 // bytes kept of an attempt's output
 	KillGrace       time.Duration
 	AllowPrivateNet bool
-	Software        string // "rc-workerd 0.1.0"
+	Manners         Manners
+	Roots           profile.Roots // of the system; empty: where they are
+	Software        string        // "rc-workerd 0.1.0"
 	Env             func(string) (string, bool)
 	Log             *slog.Logger
 	Beat            func() // called at least every second while the loop is alive; may be nil
@@ -53,9 +55,12 @@ type Worker struct {
 	link       *link                          // nil: none
 	profile    atomic.Pointer[device.Profile] // replaced, never changed
 	registered *device.Profile                // what this connection's main node was told
-	pressed    string                         // why the core was told to take nothing
-	life       string                         // of this process, random
-	types      chan struct{}                  // tasks.d changed
+	guest      guest
+	looked     time.Duration // when that looked around, by executor.SinceBoot
+	full       string        // that the disk is full
+	pressed    Pressed       // as the core was told
+	life       string        // of this process, random
+	types      chan struct{} // tasks.d changed
 	helloNow   chan helloAsk
 }
 
@@ -76,7 +81,8 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 	if w.home, err = openHome(o.Dir); err != nil {
 		return nil, err
 	}
-	facts := profile.Options{WorkDir: w.home.path(dirAttempts), Name: o.Name, Role: o.Role, Tags: o.Tags}
+	w.guest.Manners = o.Manners
+	facts := profile.Options{Roots: o.Roots, WorkDir: w.home.path(dirAttempts), Name: o.Name, Role: o.Role, Tags: o.Tags}
 	if !w.home.joined() {
 		if err := w.join(ctx, facts); err != nil {
 			return nil, err
@@ -106,6 +112,7 @@ func (w *Worker) openCore() error {
 	w.spool = s
 	w.core = NewCore(w.o.Slots, kept)
 	w.core.LineUp(w.exec.Lines)
+	w.core.GiveBackAfter(w.o.Manners.GiveBackAfter)
 	return nil
 }
 
@@ -228,6 +235,9 @@ func (w *Worker) loop(drainCtx, kill context.Context, refused <-chan error) erro
 			in = Timer{}
 		case <-beat.C:
 			w.o.Beat()
+			if w.mind() {
+				return nil
+			}
 			continue
 		case <-drained:
 			w.o.Log.Info("stopping; running tasks are finished first, another signal gives them back", "running", len(w.kills))
@@ -297,7 +307,8 @@ func (w *Worker) act(effects []Effect) (leave bool) {
 		case SendHeartbeat:
 			e.Metrics = w.monitor.Metrics(context.Background())
 			w.put(wire.Message{Type: wire.TypeHeartbeat, ID: HeartbeatID, Body: e.Heartbeat}, 0)
-			leave = w.press(&e.Metrics) || leave
+			w.full = w.diskFull(&e.Metrics)
+			leave = w.press() || leave
 		case StartAttempt:
 			w.start(e)
 		case Fence:
@@ -310,6 +321,8 @@ func (w *Worker) act(effects []Effect) (leave bool) {
 			w.logSpool("a result is kept in memory only", w.spool.add(e.Spooled))
 		case SpoolJudged:
 			w.logSpool("a result that was judged stays in the spool", w.spool.judged(e.Lease))
+		case HaltAll:
+			w.exec.Halt(e.On)
 		case ParkResult:
 			w.park(e.Spooled)
 		case Quit:
@@ -340,17 +353,41 @@ func (w *Worker) park(k Spooled) {
 // leastDisk is how much must be free for a task to be taken, or a twentieth of the disk where that is less.
 const leastDisk = 64 << 20
 
-// press tells the core when the disk is too full to take a task, and when it is not any more.
-func (w *Worker) press(m *device.Metrics) (leave bool) {
-	reason := ""
+// diskFull says that the disk is too full to take a task; empty: it is not.
+func (w *Worker) diskFull(m *device.Metrics) string {
 	if least := min(leastDisk, w.profile.Load().Hardware.Disk/20); m.DiskFree != nil && *m.DiskFree < least {
-		reason = fmt.Sprintf("its disk is full: less than %d MiB are free", least>>20)
+		return fmt.Sprintf("its disk is full: less than %d MiB are free", least>>20)
 	}
-	if reason == w.pressed {
+	return ""
+}
+
+const mindEvery = 10 * time.Second
+
+// mind looks now and then whether the device may work.
+func (w *Worker) mind() (leave bool) {
+	now := executor.SinceBoot()
+	if w.looked != 0 && now-w.looked < mindEvery {
 		return false
 	}
-	w.pressed = reason
-	return w.take(Pressed{reason})
+	w.looked = now
+	return w.press()
+}
+
+// press tells the core when the device may not work, and when it may again.
+func (w *Worker) press() (leave bool) {
+	l := look{Metrics: w.monitor.Strain(context.Background()), now: time.Now(), since: executor.SinceBoot(), running: w.core.Running(), usual: w.core.Usual()}
+	p := w.guest.look(&l)
+	if p.Reason == "" {
+		p.Reason = w.full
+	}
+	if p == w.pressed {
+		return false
+	}
+	if (p.Reason == "") != (w.pressed.Reason == "") || p.Halt != w.pressed.Halt {
+		w.o.Log.Info("the device "+map[bool]string{true: "works again", false: "takes no tasks"}[p.Reason == ""], "reason", p.Reason, "tasks_stand_still", p.Halt)
+	}
+	w.pressed = p
+	return w.take(p)
 }
 
 // logSpool says what it means that the spool could not be written.
