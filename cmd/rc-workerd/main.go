@@ -43,6 +43,12 @@ type workerd struct {
 	KillGrace       cli.Duration `default:"10s" help:"Time that a task has to end by itself before it is killed."`
 	AllowPrivateNet bool         `help:"Let http_request tasks reach private addresses."`
 
+	TaskMemory    cli.Bytes    `group:"What one task may use" placeholder:"SIZE" default:"0" help:"End a task whose processes use more memory; 0 never."`
+	TaskProcesses int          `group:"What one task may use" placeholder:"N" default:"0" help:"End a task that has more processes; 0 never."`
+	TaskFileSize  cli.Bytes    `group:"What one task may use" placeholder:"SIZE" default:"0" help:"Let no task write a larger file; 0 any."`
+	TaskCPUTime   cli.Duration `group:"What one task may use" name:"task-cpu-time" placeholder:"TIME" default:"0s" help:"End a process that uses more; 0 never."`
+	Nice          int          `group:"What one task may use" placeholder:"N" default:"0" help:"How far tasks stand back behind all else, up to 19."`
+
 	OnlyCharging   bool         `group:"As a guest of this device" help:"Work only while the battery is charged."`
 	PauseBelow     float64      `group:"As a guest of this device" placeholder:"PERCENT" default:"30" help:"Stand still when the battery is below this, and nothing charges it; 0 never."`
 	ResumeAbove    float64      `group:"As a guest of this device" placeholder:"PERCENT" default:"60" help:"Work again when it is above this, or charged."`
@@ -58,6 +64,9 @@ func (w *workerd) Run(ctx context.Context, env cli.Env, log *cli.Log, reparse cl
 	kill := cli.Daemon(ctx)
 	if w.Slots < 0 || w.Slots > wire.MaxSlots {
 		return cli.Exit(cli.Usage, fmt.Errorf("--slots %d: between 1 and %d, or 0 for the number of cores", w.Slots, wire.MaxSlots))
+	}
+	if w.TaskProcesses < 0 || w.Nice < 0 || w.Nice > 19 {
+		return cli.Exit(cli.Usage, errors.New("what one task may use: --task-processes is not negative, and --nice is between 0 and 19"))
 	}
 	options := w.options(env, log)
 	if err := options.Manners.Check(); err != nil {
@@ -92,6 +101,7 @@ func (w *workerd) options(env cli.Env, log *cli.Log) worker.Options {
 	_, beat := cli.Watchdog()
 	o := worker.Options{Dir: w.dataDir(env), JoinCode: w.Join, MainData: w.MainData, Name: w.Name, Slots: w.Slots, Role: w.Role, Tags: w.Tag,
 		OutputLimit: int64(w.OutputLimit), KillGrace: time.Duration(w.KillGrace), AllowPrivateNet: w.AllowPrivateNet,
+		Limits: executor.Limits{Memory: int64(w.TaskMemory), Processes: w.TaskProcesses, FileSize: int64(w.TaskFileSize), CPUTime: time.Duration(w.TaskCPUTime), Nice: w.Nice},
 		Manners: worker.Manners{OnlyCharging: w.OnlyCharging, PauseBelow: w.PauseBelow, ResumeAbove: w.ResumeAbove, BatteryHeat: w.MaxBatteryHeat,
 			Heat: w.MaxHeat, OthersLoad: w.MaxOthersLoad, Quiet: w.QuietHours, GiveBackAfter: time.Duration(w.GiveBackAfter)},
 		Software: "rc-workerd " + cli.Version, Env: env, Log: log.Logger, Beat: beat, Ready: cli.Ready}

@@ -19,9 +19,10 @@ import (
 
 // Options is what the owner of a device decides about the attempts that run on it.
 type Options struct {
-	Dir             string                    // private directories are made below it; it is the executor's alone
-	TasksDir        string                    // the folder of custom types, tasks.d; "": none
-	Slots           int                       // how many attempts run at a time while others are lined up behind them; 0: none are
+	Dir             string // private directories are made below it; it is the executor's alone
+	TasksDir        string // the folder of custom types, tasks.d; "": none
+	Slots           int    // how many attempts run at a time while others are lined up behind them; 0: none are
+	Limits          Limits
 	OutputLimit     int64                     // bytes kept of what one attempt prints; 0: 8 MiB
 	KillGrace       time.Duration             // between asking a process to end and ending it; 0: 10 s
 	AllowPrivateNet bool                      // http_request may reach private addresses
@@ -85,7 +86,7 @@ func New(o Options) (*Executor, error) {
 		return nil, fmt.Errorf("executor: %w", err)
 	}
 	x.inherit, x.path = inherited()
-	x.slots.prepare(o.Slots, x.inherit)
+	x.slots.prepare(o.Slots, o.Limits, x.inherit)
 	return x, nil
 }
 

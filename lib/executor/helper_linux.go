@@ -41,6 +41,8 @@ type helper struct {
 	timer   *time.Timer
 	early   []order // about attempts that have not begun
 
+	limits   Limits
+	over     excess // the limit that the attempt was ended for
 	began    time.Time
 	out, err int    // our ends of its pipes; closed: it was shown
 	line     uint32 // that attempts of are begun, see slot.line
@@ -73,7 +75,11 @@ func runHelper() {
 	runtime.LockOSThread() // programs are told when the thread that started them ends: it never does
 	debug.SetGCPercent(25) // of the 4 MiB that Go begins with
 	h := &helper{in: newInbox(slotLaunch), out: closed, err: closed}
-	if err := h.prepare(); err != nil {
+	err := errors.New("no limits are given")
+	if len(os.Args) == 2 {
+		err = errors.Join(h.prepare(), h.limit(os.Args[1]))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, slotName+": only rc-workerd starts this:", err)
 		os.Exit(64)
 	}
@@ -237,7 +243,8 @@ func (h *helper) start(in int) (pid int, err error) {
 	if pid, err = h.spawn(in); err != nil {
 		return 0, err
 	}
-	h.leader, h.ending, h.fenced, h.halted = pid, false, false, false
+	h.limitProgram(pid)
+	h.leader, h.ending, h.fenced, h.halted, h.over = pid, false, false, false, 0
 	h.until, h.grace = l.until, l.untilGrace
 	h.watch()
 	for _, o := range orders {
@@ -381,7 +388,7 @@ func (h *helper) waitFor(leader int, v *verdict) {
 		status, usage, err := reap(pid)
 		if pid == leader {
 			v.ended(status, &usage, err)
-			h.leader, v.fenced = 0, h.fenced
+			h.leader, v.fenced, v.over = 0, h.fenced, h.over
 			h.mu.Unlock()
 			return
 		}

@@ -333,14 +333,6 @@ func TestIdleHelperEnds(t *testing.T) {
 	}
 }
 
-// resident is the memory of a process.
-func resident(pid int) int64 {
-	var buf [64]byte
-	f := strings.Fields(string(buf[:readProc(pid, "statm", buf[:])]))
-	pages, _ := strconv.ParseInt(f[1], 10, 64)
-	return pages * int64(os.Getpagesize())
-}
-
 // A tree that grows in all directions is ended while it does.
 func TestForkBomb(t *testing.T) {
 	b := newBench(t, Options{KillGrace: time.Millisecond})

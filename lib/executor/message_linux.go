@@ -140,6 +140,7 @@ type verdict struct {
 	status  uint32        // as wait says it
 	left    uint32        // how many of its processes cannot be killed
 	fenced  bool          // its right to run had run out
+	over    excess        // the limit that it was ended for; 0: none
 	wall    time.Duration // from its start to its end
 	cpu     time.Duration // what it used
 	memory  int64         // bytes
@@ -156,6 +157,7 @@ func verdictMessage(buf []byte, v *verdict) []byte {
 	w.flag(v.shown)
 	w.flag(v.unbegun)
 	w.flag(v.fenced)
+	w.number(uint32(v.over))
 	w.span(v.wall)
 	w.span(v.cpu)
 	w.span(time.Duration(v.memory))
@@ -171,7 +173,7 @@ func (r *reader) verdict() (attempt uint32, shown bool, e exit) {
 	attempt = r.number()
 	errno, status, left := r.number(), r.number(), r.number()
 	shown = r.number() != 0
-	unbegun, fenced := r.number() != 0, r.number() != 0
+	unbegun, fenced, over := r.number() != 0, r.number() != 0, excess(r.number())
 	wall, cpu, memory := r.span(), r.span(), int64(r.span())
 	stdout, stderr := r.text(), r.text()
 	switch {
@@ -185,6 +187,7 @@ func (r *reader) verdict() (attempt uint32, shown bool, e exit) {
 		e = exitOf(syscall.WaitStatus(status))
 		e.cpu, e.memory, e.fenced = cpu, memory, fenced
 	}
+	e.over = over
 	e.wall, e.left, e.stdout, e.stderr = wall, int(left), stdout, stderr
 	return attempt, shown, e
 }

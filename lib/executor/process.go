@@ -60,11 +60,12 @@ type exit struct {
 	stderr string
 	lost   error // why it is not known how
 
-	unstarted error // why it never ran
-	fenced    bool  // its right to run had run out
-	unbegun   bool  // its turn did not come
-	orphaned  bool  // who ran it was killed
-	left      int   // how many of its processes cannot be killed
+	unstarted error  // why it never ran
+	over      excess // the limit that it was ended for; 0: none
+	fenced    bool   // its right to run had run out
+	unbegun   bool   // its turn did not come
+	orphaned  bool   // who ran it was killed
+	left      int    // how many of its processes cannot be killed
 }
 
 // process runs a program in a private directory.
@@ -114,7 +115,7 @@ func (x *Executor) runIn(ctx context.Context, l *launch, stdin string, a *Attemp
 func (x *Executor) await(ctx context.Context, name string, a *Attempt, p running, c *carrier) task.Result {
 	e, ok := x.follow(ctx, a, p, c)
 	if ok && !(e.unbegun && ctx.Err() != nil) {
-		return e.result(name)
+		return e.result(name, &x.options.Limits)
 	}
 	r := interrupted(ctx)
 	if !ok {
@@ -178,7 +179,7 @@ func (x *Executor) make(p running, c *carrier, grace time.Duration) (e exit, ok 
 	}
 }
 
-func (e exit) result(name string) task.Result {
+func (e exit) result(name string, limits *Limits) task.Result {
 	switch {
 	case e.unstarted != nil:
 		return cannotStart(name, e.unstarted)
@@ -189,18 +190,20 @@ func (e exit) result(name string) task.Result {
 	case e.lost != nil:
 		return notRun("how it ended is not known: %v", e.lost)
 	}
-	r := e.verdict()
+	r := e.verdict(limits)
 	r.Metrics, r.Wall = e.metrics(), e.wall.Seconds()
 	e.note(&r)
 	return r
 }
 
-func (e exit) verdict() task.Result {
+func (e exit) verdict(limits *Limits) task.Result {
 	if e.fenced {
 		return lost(reasonFenced)
 	}
 	reason := ""
 	switch {
+	case e.over != 0:
+		reason = limits.reason(e.over)
 	case e.signal != "":
 		reason = "killed by signal " + e.signal
 	case e.code != 0:

@@ -72,7 +72,7 @@ func (p *slots) open() (s *slot, err error) {
 	s.verdicts, theirs[2] = pipe[0], pipe[1]
 	syscall.SetNonblock(s.verdicts, true)
 	syscall.SetNonblock(launches, true)
-	if s.pid, err = startHelper(theirs, p.env); err != nil {
+	if s.pid, err = startHelper(theirs, p.limits, p.env); err != nil {
 		return nil, err
 	}
 	s.launches = os.NewFile(uintptr(launches), "slot")
@@ -89,13 +89,13 @@ func openSocket() (ours, theirs int, err error) {
 }
 
 // startHelper starts a helper outside of the terminal's session, whose signals are this process's alone.
-func startHelper(files [3]int, env []string) (pid int, err error) {
+func startHelper(files [3]int, limits string, env []string) (pid int, err error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
 	}
 	defer null.Close()
-	return syscall.ForkExec("/proc/self/exe", []string{slotName}, &syscall.ProcAttr{
+	return syscall.ForkExec("/proc/self/exe", []string{slotName, limits}, &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   env,
 		Files: []uintptr{null.Fd(), null.Fd(), 2, uintptr(files[0]), uintptr(files[1]), uintptr(files[2])},

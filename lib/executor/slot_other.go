@@ -8,9 +8,9 @@ func Main() {}
 // slots start programs directly: only Linux can tell a process's descendants when they have left its group.
 type slots struct{}
 
-func (*slots) prepare(int, []string) {}
-func (*slots) line() bool            { return false }
-func (*slots) close()                {}
+func (*slots) prepare(int, Limits, []string) {}
+func (*slots) line() bool                    { return false }
+func (*slots) close()                        {}
 
 func (x *Executor) start(l *launch) (running, error) { return x.startDirectly(l) }
 

@@ -35,6 +35,8 @@ type slots struct {
 	keep time.Duration
 	env  []string
 
+	limits string // of each
+
 	mu       sync.Mutex
 	idle     []*slot
 	working  []*slot
@@ -42,7 +44,8 @@ type slots struct {
 	watching bool // a timer will look whether any was idle for too long
 }
 
-func (p *slots) prepare(most int, inherit []string) {
+func (p *slots) prepare(most int, limits Limits, inherit []string) {
+	p.limits = limits.encode()
 	p.off, p.most, p.keep = !helpers.Load(), most, slotIdle
 	p.env = append(slices.Clone(inherit), "GOMAXPROCS=2", "GOTRACEBACK=single")
 	if dir := os.Getenv("GOCOVERDIR"); dir != "" {

@@ -155,4 +155,5 @@ func (h *helper) show() {
 	h.line++
 	h.say(&bell{kind: ringShow, attempt: h.attempt, ran: time.Since(h.began)}, h.out, h.err)
 	h.closePipes()
+	h.meter()
 }

@@ -31,6 +31,7 @@ type Options struct {
 	OutputLimit     int64 // bytes kept of an attempt's output
 	KillGrace       time.Duration
 	AllowPrivateNet bool
+	Limits          executor.Limits
 	Manners         Manners
 	Roots           profile.Roots // of the system; empty: where they are
 	Software        string        // "rc-workerd 0.1.0"
@@ -91,7 +92,7 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 	p := profile.Read(ctx, facts)
 	p.Slots, p.Version = o.Slots, o.Software
 	w.monitor = profile.NewMonitor(facts)
-	w.exec, err = executor.New(executor.Options{Dir: w.home.path(dirAttempts), TasksDir: w.TypesDir(), Slots: o.Slots, OutputLimit: o.OutputLimit, KillGrace: o.KillGrace,
+	w.exec, err = executor.New(executor.Options{Dir: w.home.path(dirAttempts), TasksDir: w.TypesDir(), Slots: o.Slots, Limits: o.Limits, OutputLimit: o.OutputLimit, KillGrace: o.KillGrace,
 		AllowPrivateNet: o.AllowPrivateNet, SystemInfo: w.systemInfo, Log: o.Log})
 	if err != nil {
 		return nil, err

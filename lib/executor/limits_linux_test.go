@@ -1,0 +1,52 @@
+package executor
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/task"
+)
+
+// Each limit ends what exceeds it, with all that it has started, and says so; what keeps to them is not touched.
+func TestLimits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one of them takes a second of CPU time")
+	}
+	limits := Limits{Memory: 96 << 20, Processes: 40, FileSize: 1 << 20, CPUTime: time.Second, Nice: 5}
+	for name, c := range map[string]struct {
+		script string
+		code   int
+		reason string
+	}{
+		"memory":             {"x=$(head -c 300000000 /dev/zero | tr '\\0' x); sleep 60", 137, "it used more than 96 MiB of memory"},
+		"memory of many":     {"for i in 1 2 3 4; do (x=$(head -c 40000000 /dev/zero | tr '\\0' x); sleep 60; :) & done; sleep 60", 137, "it used more than 96 MiB of memory"},
+		"processes":          {"grow() { [ $1 = 0 ] || { grow $(($1 - 1)) & grow $(($1 - 1)) & }; sleep 60; }; grow 8", 137, "it had more than 40 processes"},
+		"the size of a file": {"exec head -c 2000000 /dev/zero >file", 153, "killed by signal 25 (file size limit exceeded)"},
+		"CPU time":           {"while :; do :; done", 152, "killed by signal 24 (CPU time limit exceeded)"},
+		"none":               {"sleep 0.2; head -c 1000000 /dev/zero >file; rm file; for i in 1 2 3 4 5; do sleep 0.1 & done; wait", 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, Options{Limits: limits})
+			w := newWitness(t)
+			status := task.AttemptFailed
+			if c.code == 0 {
+				status = task.AttemptCompleted
+			}
+			check(t, b.do(t.Context(), w.script(c.script)), status, c.code, c.reason)
+			if left := w.emptied(5 * time.Second); left > 0 {
+				t.Errorf("%d processes are left", left)
+			}
+		})
+	}
+}
+
+// What every attempt is kept from, or told, by its helper.
+func TestLimitsOfAll(t *testing.T) {
+	b := newBench(t, Options{Limits: Limits{Nice: 7}})
+	check(t, b.sh("ulimit -c; nice; grep NoNewPrivs /proc/self/status"), task.AttemptCompleted, 0, "")
+	if got := strings.Fields(b.out.String()); strings.Join(got, " ") != "0 7 NoNewPrivs: 1" {
+		t.Errorf("%q", got)
+	}
+}
