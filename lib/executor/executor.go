@@ -54,14 +54,20 @@ type Attempt struct {
 	FenceGrace time.Duration // for it to end by itself then
 
 	// Lined says that the attempt may wait behind others that are over in a moment, where all slots are taken. If its turn does not come soon, or not
-	// in BeginWithin, it is not begun, and its result has no status. See Executor.Lines.
-	Lined       bool
-	BeginWithin time.Duration // 0: no matter when
-	Begun       func()        `json:"-"` // called when it is known to have begun, unless it is over soon; may be nil
+	// before BeginBy, it is not begun, and its result has no status. See Executor.Lines.
+	Lined   bool
+	BeginBy time.Duration // by SinceBoot; 0: no matter when
+	Begun   func()        `json:"-"` // called when it is known to have begun, unless it is over soon; may be nil
 
 	fence *fence
 	cut   context.CancelCauseFunc // ends it
+
+	admitted *admitted
 }
+
+// Admit has a slot kept for an attempt that is not lined up, until it is Run: otherwise others that are Run earlier, though they were to be later, could
+// take it.
+func (x *Executor) Admit(a *Attempt) { a.admitted = x.slots.admit() }
 
 // Sink receives what an attempt prints, each stream in its order. Calls never overlap; data is only valid during
 // the call. An attempt that prints waits for its sink.
@@ -121,6 +127,7 @@ func (x *Executor) Clean() error {
 // results, and only the second kind may lack an exit code. When ctx is cancelled the attempt is killed.
 func (x *Executor) Run(ctx context.Context, a Attempt, sink Sink) task.Result {
 	start := time.Now()
+	defer x.slots.dismiss(a.admitted)
 	ctx, a.cut = context.WithCancelCause(ctx)
 	x.openFence(&a)
 	defer x.closeFence(&a)

@@ -45,7 +45,7 @@ type helper struct {
 	over     excess // the limit that the attempt was ended for
 	began    time.Time
 	out, err int    // our ends of its pipes; closed: it was shown
-	line     uint32 // that attempts of are begun, see slot.line
+	line     uint32 // that attempts of are begun, see slot.lines
 	unheard  int    // bytes of verdicts since the last bell
 	message  []byte
 	tick     *time.Timer
@@ -102,6 +102,7 @@ func (h *helper) prepare() error {
 	}
 	unix.Prctl(unix.PR_SET_TIMERSLACK, usualSlack, 0, 0, 0) // which the programs have from this thread
 	closeOnExec()
+	unix.SetNonblock(slotVerdict, true)
 	// Caught, since what is ignored stays so in the programs. When to end is the host's decision, and goes through the socket.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGPIPE, syscall.SIGALRM,
 		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
@@ -150,6 +151,9 @@ func (h *helper) run(in int) *verdict {
 		return nil
 	case err == errNoTurn:
 		v.unbegun = true
+		return v
+	case err == errNoRight:
+		v.fenced = true
 		return v
 	case err != nil:
 		var errno syscall.Errno
@@ -220,6 +224,7 @@ func (h *helper) do(o order) {
 var (
 	errOtherLine = errors.New("the host gave up the line that it waited in")
 	errNoTurn    = errors.New("it is not wanted any more, or it is too late")
+	errNoRight   = errors.New("its right to run has run out")
 )
 
 // start starts a program, with its input; closed: there is none.
@@ -236,8 +241,13 @@ func (h *helper) start(in int) (pid int, err error) {
 	}
 	h.attempt = l.attempt
 	orders := h.orders()
-	if slices.ContainsFunc(orders, func(o order) bool { return o.kind == sayEnd }) || l.beginBy != 0 && SinceBoot() > l.beginBy {
+	switch now := SinceBoot(); {
+	case slices.ContainsFunc(orders, func(o order) bool { return o.kind == sayEnd }), l.beginBy != 0 && now > l.beginBy:
 		return 0, errNoTurn
+	case l.until != 0 && now >= l.until:
+		return 0, errNoRight
+	case hostGone():
+		os.Exit(0)
 	}
 	h.began = time.Now()
 	if pid, err = h.spawn(in); err != nil {
@@ -252,6 +262,13 @@ func (h *helper) start(in int) (pid int, err error) {
 	}
 	h.tickOn()
 	return pid, nil
+}
+
+// hostGone says whether nobody gives orders any more, even if that was not noticed yet.
+func hostGone() bool {
+	p := []unix.PollFd{{Fd: slotControl, Events: unix.POLLRDHUP}}
+	n, err := unix.Poll(p, 0)
+	return err == nil && n > 0 && p[0].Revents != 0
 }
 
 // orders are those that came early about the attempt that begins. Those about others that were before it are forgotten.

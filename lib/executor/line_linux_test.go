@@ -7,8 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/retire-cluster/retire-cluster/lib/task"
 )
@@ -189,7 +192,7 @@ func TestLineNotBegun(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		q.add(ctx, attempt(t, "shell", task.Shell{Script: "touch " + file("ran")}))
 		late := attempt(t, "shell", task.Shell{Script: "touch " + file("late")})
-		late.BeginWithin = -1
+		late.BeginBy = 1
 		q.add(t.Context(), late)
 		cancel()
 		os.WriteFile(file("go"), nil, 0o600)
@@ -250,18 +253,218 @@ func TestLineOfStoppedHelper(t *testing.T) {
 func TestLineAndTimeout(t *testing.T) {
 	q := newQueue(t)
 	a := attempt(t, "shell", task.Shell{Script: "sleep 60"})
-	a.Spec.Timeout = 0.3
-	began := time.Now()
+	a.Spec.Timeout = 0.1
+	file := filepath.Join(t.TempDir(), "go")
 	for begun := false; !begun; begun = q.results[len(q.results)-1].Status != unbegun {
-		q.sh("true")
-		began = time.Now()
+		q.sh(hold(file))
 		q.add(t.Context(), a)
+		for begin := time.Now(); time.Since(begin) < 4*time.Millisecond; { // so much it waits in line, unless it is given up
+			time.Sleep(100 * time.Microsecond)
+		}
+		os.WriteFile(file, nil, 0o600)
 		q.attempts.Wait()
+		os.Remove(file)
 	}
-	if r := q.results[len(q.results)-1]; r.Status != task.AttemptTimedOut {
+	if r := q.results[len(q.results)-1]; r.Status != task.AttemptTimedOut || r.Wall < a.Spec.Timeout {
 		t.Errorf("%+v", r)
 	}
-	if d := time.Since(began); d < 300*time.Millisecond {
-		t.Errorf("it was ended after %v", d)
+}
+
+// inLine is the helper of a queue, and how many attempts it holds that wait or run.
+func (q *queue) inLine() (s *slot, n int) {
+	q.slots.mu.Lock()
+	defer q.slots.mu.Unlock()
+	if len(q.slots.working) == 0 {
+		return nil, 0
+	}
+	n, _ = q.slots.working[0].waiting()
+	return q.slots.working[0], n
+}
+
+// again forgets what was run.
+func (q *queue) again() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.results, q.printed = nil, nil
+}
+
+// What is printed at length takes another way to the host than what is not, and is not overtaken.
+func TestLineKeepsItsOrder(t *testing.T) {
+	q := newQueue(t)
+	dir := t.TempDir()
+	file, log := filepath.Join(dir, "go"), filepath.Join(dir, "log")
+	for proven := 0; proven < 3; q.again() {
+		os.Remove(log)
+		q.sh(hold(file))
+		q.sh("head -c 5000 /dev/zero; echo 2 >>" + log)
+		for n := 3; n < 8; n++ {
+			q.sh(fmt.Sprintf("echo %d >>%s", n, log))
+		}
+		q.slots.mu.Lock() // the host is busy, and hears of all of them at once
+		os.WriteFile(file, nil, 0o600)
+		for begin := time.Now(); time.Since(begin) < 60*time.Millisecond; {
+			time.Sleep(time.Millisecond)
+		}
+		q.slots.mu.Unlock()
+		q.attempts.Wait()
+		os.Remove(file)
+		text, _ := os.ReadFile(log)
+		for n := 2; n < 8; n++ {
+			ran := strings.Contains(string(text), fmt.Sprintln(n))
+			if r := q.results[n-1]; ran && r.Status != task.AttemptCompleted {
+				t.Fatalf("attempt %d ran and is %q %s", n, r.Status, r.Reason)
+			} else if ran {
+				proven++
+			}
+		}
+	}
+}
+
+// A host without a descriptor left loses what is printed, and nothing else.
+func TestShownWithoutDescriptors(t *testing.T) {
+	q := newQueue(t)
+	q.sh("true")
+	q.attempts.Wait()
+	q.again()
+	q.sh("sleep 0.3")
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: old.Max})
+	for s, n := q.inLine(); n > 0; _, n = q.inLine() {
+		s.mu.Lock()
+		long := s.long
+		s.mu.Unlock()
+		if long {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
+	q.want(task.AttemptCompleted)
+	if r := q.results[0].Reason; !strings.Contains(r, "too many files open") {
+		t.Errorf("%q", r)
+	}
+}
+
+// A program whose file is slow to open is waited for: its helper is not taken for one that was stopped.
+func TestSlowToOpen(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Options{})
+	program := filepath.Join(t.TempDir(), "program")
+	text, err := os.ReadFile("/bin/true")
+	if err != nil {
+		t.Skip("no /bin/true here")
+	}
+	if err := os.WriteFile(program, text, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+		t.Skip("this file system has no leases:", err)
+	}
+	time.AfterFunc((guardMost+4)*guardEvery, func() { f.Close() })
+	check(t, b.Run(t.Context(), attempt(t, "command", task.Command{Argv: []string{program}}), b.sink), task.AttemptCompleted, 0, "")
+}
+
+// An attempt that has a slot to itself has it, whoever comes first.
+func TestNoMoreThanSlots(t *testing.T) {
+	for range 20 {
+		q := newQueue(t)
+		ctx, end := context.WithCancel(t.Context())
+		own := attempt(t, "shell", task.Shell{Script: "sleep 60"})
+		q.Admit(&own)
+		q.sh("sleep 0.001") // comes first, and has to wait for it
+		q.want(unbegun)
+		q.attempts.Go(func() { q.Run(ctx, own, func(task.Stream, []byte) {}) })
+		for n := 0; n == 0; _, n = q.inLine() {
+			time.Sleep(10 * time.Microsecond)
+		}
+		q.sh("true")
+		if n := len(q.slots.working); n != 1 {
+			t.Errorf("%d helpers work", n)
+		}
+		end()
+		q.attempts.Wait()
+	}
+}
+
+// Nobody waits in the line of a helper that was taken for another attempt.
+func TestNobodyJoinsBeforeTheFirst(t *testing.T) {
+	b := newBench(t, Options{Slots: 1})
+	made := func(lined bool) *launch {
+		return &launch{path: "/bin/sh", argv: []string{"sh", "-c", "true"}, dir: t.TempDir(), lined: lined}
+	}
+	s, _, err := b.slots.place(made(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.start(made(true)); err != errNoLine {
+		t.Errorf("%v", err)
+	}
+	r, err := s.launch(made(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := <-r.gone(); e.unbegun || e.code != 0 {
+		t.Errorf("%+v", e)
+	}
+}
+
+// Systems give small pipes to who has many.
+func TestSmallPipe(t *testing.T) {
+	q := newQueue(t)
+	q.sh("true")
+	q.attempts.Wait()
+	if _, err := unix.FcntlInt(uintptr(q.slots.idle[0].verdicts), unix.F_SETPIPE_SZ, 4096); err != nil {
+		t.Skip(err)
+	}
+	for range 10 {
+		q.again()
+		for range 16 {
+			q.add(t.Context(), attempt(t, "command", task.Command{Argv: []string{"printf", "%02000d", "1"}}))
+		}
+		q.attempts.Wait()
+		for i, r := range q.results {
+			if r.Status != task.AttemptCompleted && r.Status != unbegun {
+				t.Fatalf("attempt %d: %q %s", i+1, r.Status, r.Reason)
+			}
+		}
+	}
+}
+
+// What waits in line is not begun after the host is gone.
+func TestLineEndsWithTheHost(t *testing.T) {
+	dir := t.TempDir()
+	file, log := filepath.Join(dir, "go"), filepath.Join(dir, "log")
+	for proven := 0; proven < 4; os.Remove(file) {
+		q := newQueue(t)
+		q.sh(hold(file))
+		for range 6 {
+			q.sh("echo >>" + log)
+		}
+		s, n := q.inLine()
+		if n == 7 { // none was shown
+			syscall.Kill(s.pid, syscall.SIGSTOP)
+		}
+		os.WriteFile(file, nil, 0o600)
+		if n == 7 {
+			os.Remove(log)
+			for begin := time.Now(); time.Since(begin) < 10*time.Millisecond; { // for the first to be over
+				time.Sleep(time.Millisecond)
+			}
+			s.close() // as when the host is killed: both sockets end
+			syscall.Kill(s.pid, syscall.SIGCONT)
+			proven++
+		}
+		q.attempts.Wait()
+		if text, _ := os.ReadFile(log); n == 7 && len(text) > 0 {
+			t.Fatalf("%d were begun after it", len(text))
+		}
 	}
 }

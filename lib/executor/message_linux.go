@@ -119,7 +119,7 @@ func (r *reader) texts(list []string) []string {
 type launched struct {
 	launch
 	attempt uint32
-	line    uint32 // see slot.line
+	line    uint32 // see slot.lines
 	reads   bool   // a descriptor comes with it
 }
 
@@ -179,6 +179,8 @@ func (r *reader) verdict() (attempt uint32, shown bool, e exit) {
 	switch {
 	case unbegun:
 		return attempt, shown, exit{unbegun: true}
+	case fenced && wall == 0:
+		return attempt, shown, exit{fenced: true} // it was not begun
 	case errno != 0:
 		return attempt, shown, exit{unstarted: syscall.Errno(errno)}
 	case status == noStatus:

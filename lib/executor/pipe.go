@@ -21,6 +21,7 @@ type carrier struct {
 	output  *output
 	in      *os.File // our end; nil: it reads nothing
 	view    view
+	blind   bool // it was to be seen, and could not be
 	writer  sync.WaitGroup
 	readers sync.WaitGroup
 }
@@ -36,7 +37,10 @@ func (c *carrier) feed(in *os.File, stdin string) {
 
 // see reads what the program writes from now on.
 func (c *carrier) see(v view) {
-	c.view = v
+	if c.view = v; v.out == nil {
+		c.blind = true
+		return
+	}
 	c.readers.Go(func() { c.output.pump(task.Stdout, v.out) })
 	c.readers.Go(func() { c.output.pump(task.Stderr, v.err) })
 }

@@ -36,6 +36,7 @@ type launch struct {
 	untilGrace time.Duration // to end by itself then
 	beginBy    time.Duration // when it is not to be begun any more, by SinceBoot; 0: no matter when
 	lined      bool          // it may wait behind others
+	admitted   *admitted     // nil: it has no slot to itself
 }
 
 // running is a program that was started, with all that it has started.
@@ -75,10 +76,7 @@ func (x *Executor) process(ctx context.Context, a Attempt, p program, out *outpu
 	if err != nil {
 		return notRun("private directory: %v", err)
 	}
-	l := launch{path: p.path, argv: p.argv, env: x.environment(a, dir.path, p.env), dir: dir.path, lined: a.Lined}
-	if a.BeginWithin != 0 {
-		l.beginBy = SinceBoot() + a.BeginWithin
-	}
+	l := launch{path: p.path, argv: p.argv, env: x.environment(a, dir.path, p.env), dir: dir.path, lined: a.Lined, beginBy: a.BeginBy, admitted: a.admitted}
 	l.throughShell()
 	r := x.runIn(ctx, &l, p.stdin, &a, out)
 	if r.Wall == 0 {
@@ -108,7 +106,11 @@ func (x *Executor) runIn(ctx context.Context, l *launch, stdin string, a *Attemp
 		return cannotStart(l.argv[0], err)
 	}
 	x.tell(a.fence, proc, l.until)
-	return x.await(ctx, l.argv[0], a, proc, c)
+	r := x.await(ctx, l.argv[0], a, proc, c)
+	if c.blind {
+		note(&r, "what it printed is lost: this device has too many files open")
+	}
+	return r
 }
 
 // await waits for a process and all of its kind to end, and sees to it that they do when ctx does.

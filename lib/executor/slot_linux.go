@@ -28,9 +28,11 @@ type slot struct {
 	line    []*slotted // those that are not over, in order: the first is begun, or about to be
 	lines   uint32     // the number of the line: a helper begins none of those that waited when it showed the attempt before them
 	long    bool       // the first was shown, and runs on
+	taken   bool       // by one that is about to be launched: nobody else may wait in its line yet
+	dead    bool       // all verdicts count now, in whatever order
 	guard   *time.Timer
 	spoiled bool // it waits for what cannot be killed
-	quiet   int  // times that the guard has found no bell
+	quiet   int  // times in a row that the guard has found it stopped
 
 	unread []byte // of verdicts
 }
@@ -117,24 +119,36 @@ func (s *slot) close() {
 
 // launch hands a program to an idle helper.
 func (s *slot) launch(l *launch) (*slotted, error) {
+	r, message, err := s.begin(l)
+	if err != nil {
+		return nil, err
+	}
+	err = send(s.launches, message, l.rights()) // which may wait for the helper
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taken = false; err != nil {
+		s.line = slices.DeleteFunc(s.line, func(o *slotted) bool { return o == r })
+		return nil, err
+	}
+	return r, nil
+}
+
+func (s *slot) begin(l *launch) (*slotted, []byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, io.EOF
+		return nil, nil, io.EOF
 	}
 	r, message := s.made(l)
-	if err := send(s.launches, message, l.rights()); err != nil {
-		return nil, err
-	}
 	s.enter(r)
-	return r, nil
+	return r, message, nil
 }
 
 // append lines a program up behind those that the helper has. It never waits.
 func (s *slot) append(l *launch) (*slotted, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.long {
+	if !s.joinable() {
 		return nil, errNoLine
 	}
 	r, message := s.made(l)
@@ -186,7 +200,17 @@ func (s *slot) enter(r *slotted) {
 func (s *slot) waiting() (n int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.line), !s.closed && !s.long
+	return len(s.line), s.joinable()
+}
+
+// joinable says whether others may wait in its line.
+func (s *slot) joinable() bool { return !s.closed && !s.long && !s.taken && !s.spoiled }
+
+// take keeps others out until the one is launched that it was taken for.
+func (s *slot) take() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken = true
 }
 
 // empty takes all out of the line.
@@ -237,6 +261,9 @@ func (s *slot) serve() {
 	s.pool.leave(s)
 	s.close()
 	awaitEnd(s.pid)
+	s.mu.Lock()
+	s.dead = true
+	s.mu.Unlock()
 	s.read() // what it has written before it was killed
 	for i, r := range s.empty() {
 		if i > 0 { // behind the one that ran then
@@ -273,10 +300,8 @@ func (s *slot) hear() bool {
 			return false
 		}
 		s.judge(message)
+		s.read()
 	}
-	s.mu.Lock()
-	s.quiet = 0
-	s.mu.Unlock()
 	return true
 }
 
@@ -335,7 +360,7 @@ func (s *slot) judgeAll() (more bool) {
 	return true
 }
 
-// judge takes a verdict, unless its attempt is to be shown before. Who hears of the attempt's end finds its helper free, if nobody else is in line.
+// judge takes a verdict, unless something comes before it that is heard of by a bell: that its attempt is shown, or the long verdict of another. Who hears of the attempt's end finds its helper free, if nobody else is in line.
 func (s *slot) judge(message []byte) (taken bool) {
 	r := reader(message[4:])
 	attempt, shown, e := r.verdict()
@@ -347,18 +372,19 @@ func (s *slot) judge(message []byte) (taken bool) {
 	return ok
 }
 
-// next takes the first attempt out of the line, if it is this one. ok is false if it is to be shown before.
+// next takes the first attempt out of the line, if it is this one. ok is false if something comes before it.
 func (s *slot) next(attempt uint32, shown, spoiled bool) (first *slotted, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if shown && !s.long {
+	i := slices.IndexFunc(s.line, func(r *slotted) bool { return r.attempt == attempt })
+	switch {
+	case i < 0:
+		return nil, true // it was given up
+	case !s.dead && (i > 0 || shown && !s.long):
 		return nil, false
 	}
-	if len(s.line) == 0 || s.line[0].attempt != attempt {
-		return nil, true // it was given up
-	}
-	first = s.line[0]
-	s.line, s.long, s.spoiled = slices.Delete(s.line, 0, 1), false, spoiled
+	first = s.line[i]
+	s.line, s.long, s.spoiled = slices.Delete(s.line, i, i+1), false, spoiled
 	return first, true
 }
 
@@ -376,24 +402,37 @@ func (s *slot) show(b bell, files []int) {
 		}
 	}
 	s.line, s.long = s.line[:0], first != nil
-	if first == nil || len(files) != 2 {
-		for i := range files {
-			syscall.Close(files[i])
-		}
+	if first == nil {
+		closeAll(files)
 		return
 	}
 	s.line = append(s.line, first)
-	v := view{ran: b.ran}
+	first.seen <- viewOf(files, b.ran)
+}
+
+// viewOf is the view through the ends of two pipes. They do not arrive where too many files are open here: then nothing is seen.
+func viewOf(files []int, ran time.Duration) view {
+	v := view{ran: ran}
+	if len(files) != 2 {
+		closeAll(files)
+		return v
+	}
 	for i, f := range []**os.File{&v.out, &v.err} {
 		syscall.SetNonblock(files[i], true)
 		*f = os.NewFile(uintptr(files[i]), "|0")
 	}
-	first.seen <- v
+	return v
+}
+
+func closeAll(files []int) {
+	for _, fd := range files {
+		syscall.Close(fd)
+	}
 }
 
 const (
-	guardEvery = 250 * time.Millisecond // for a helper to say something while it runs what is short
-	guardMost  = 20                     // such times without a word, after which it is given up
+	guardEvery = 250 * time.Millisecond // to see whether a helper was stopped while it runs what is short
+	guardMost  = 20                     // times in a row that it is found so, after which it is given up
 )
 
 // watch sees to it that the helper is not stopped for long by what it runs: those behind that would wait in vain.
@@ -410,10 +449,13 @@ func (s *slot) look() {
 		s.guard = nil
 		return
 	}
-	switch s.quiet++; {
+	if s.quiet++; !isStopped(s.pid) {
+		s.quiet = 0
+	}
+	switch {
 	case s.quiet > guardMost:
 		syscall.Kill(s.pid, syscall.SIGKILL)
-	case s.quiet > 1:
+	case s.quiet > 0:
 		syscall.Kill(s.pid, syscall.SIGCONT)
 	}
 	s.guard.Reset(guardEvery)

@@ -10,9 +10,13 @@ type slots struct{}
 
 func (*slots) prepare(int, Limits, []string) {}
 func (*slots) line() bool                    { return false }
+func (*slots) admit() *admitted              { return nil }
+func (*slots) dismiss(*admitted)             {}
 func (*slots) close()                        {}
 
 func (x *Executor) start(l *launch) (running, error) { return x.startDirectly(l) }
+
+type admitted struct{}
 
 // endStrays does nothing: it cannot be told who works where.
 func (x *Executor) endStrays() {}

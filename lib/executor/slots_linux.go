@@ -41,6 +41,7 @@ type slots struct {
 	idle     []*slot
 	working  []*slot
 	opening  int  // that are being started
+	owed     int  // attempts that were admitted, and have no helper, or need none
 	watching bool // a timer will look whether any was idle for too long
 }
 
@@ -86,11 +87,14 @@ func (x *Executor) start(l *launch) (running, error) {
 func (p *slots) place(l *launch) (s *slot, r *slotted, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if l.lined && len(p.working)+p.opening >= p.most {
+	if l.lined && len(p.working)+p.opening+p.owed >= p.most {
 		r, err = p.join(l)
 		return nil, r, err
 	}
-	s, err = p.take()
+	l.admitted.end(p)
+	if s, err = p.take(); err == nil {
+		s.take()
+	}
 	return s, nil, err
 }
 
@@ -180,4 +184,29 @@ func (p *slots) close() {
 		s.close()
 	}
 	p.idle = nil
+}
+
+// admitted is an attempt that has a slot to itself, as long as it has no helper.
+type admitted struct{ open bool }
+
+// admit counts an attempt that has a slot to itself, so that those which are lined up do not take it.
+func (p *slots) admit() *admitted {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.owed++
+	return &admitted{open: true}
+}
+
+// end is called with the lock of the slots held.
+func (a *admitted) end(p *slots) {
+	if a != nil && a.open {
+		a.open = false
+		p.owed--
+	}
+}
+
+func (p *slots) dismiss(a *admitted) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a.end(p)
 }

@@ -70,12 +70,22 @@ func (h *helper) tell(v *verdict) {
 		h.message, h.unheard = nil, 0
 		return
 	}
-	for b := h.message; len(b) > 0; {
-		n, err := syscall.Write(slotVerdict, b)
-		if err != nil && err != syscall.EINTR {
+	for {
+		_, err := syscall.Write(slotVerdict, h.message)
+		if err == syscall.EAGAIN { // the host has not read for a while, or the system gives small pipes only
+			h.unheard = max(h.unheard, 1)
+			h.ringNow()
+			h.mu.Unlock()
+			unix.Poll([]unix.PollFd{{Fd: slotVerdict, Events: unix.POLLOUT}}, 100)
+			h.mu.Lock()
+			continue
+		}
+		if err == nil {
+			break
+		}
+		if err != syscall.EINTR {
 			return // the host is gone, as the next launch will say
 		}
-		b = b[max(n, 0):]
 	}
 	if h.unheard += len(h.message); h.unheard > mostWait {
 		h.ringNow()
@@ -96,14 +106,14 @@ func (h *helper) ringNow() {
 	}
 }
 
-func (h *helper) say(b *bell, files ...int) {
+func (h *helper) say(b *bell, files ...int) (said bool) {
 	var buf [bellSize]byte
 	b.put(&buf)
-	h.send(buf[:], files)
+	return h.send(buf[:], files)
 }
 
 // send sends to the host. If it is gone, the next launch will say so.
-func (h *helper) send(b []byte, files []int) {
+func (h *helper) send(b []byte, files []int) (sent bool) {
 	var oob []byte
 	if len(files) > 0 {
 		oob = syscall.UnixRights(files...)
@@ -115,9 +125,10 @@ func (h *helper) send(b []byte, files []int) {
 			b, oob = b[n:], nil
 		case syscall.EINTR:
 		default:
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // tickOn has the helper look around every few milliseconds while it has something to do.
@@ -145,15 +156,19 @@ func (h *helper) look() {
 	case h.out == closed: // it is over
 		h.ticking = false
 	default:
-		h.ticking = false
-		h.show()
+		if h.ticking = !h.show(); h.ticking { // it could not be: later
+			h.tick.Reset(tickEvery)
+		}
 	}
 }
 
 // show gives the host the pipes of the attempt that runs. Those behind it have waited for long enough: the host has them begun elsewhere.
-func (h *helper) show() {
+func (h *helper) show() (shown bool) {
+	if !h.say(&bell{kind: ringShow, attempt: h.attempt, ran: time.Since(h.began)}, h.out, h.err) {
+		return false
+	}
 	h.line++
-	h.say(&bell{kind: ringShow, attempt: h.attempt, ran: time.Since(h.began)}, h.out, h.err)
 	h.closePipes()
 	h.meter()
+	return true
 }

@@ -51,6 +51,18 @@ func readEntry(pid int) (e entry, ok bool) {
 	return e, true
 }
 
+// isStopped says whether a process was stopped by a signal.
+func isStopped(pid int) bool {
+	var buf [512]byte
+	n := readProc(pid, "stat", buf[:])
+	_, rest, ok := bytes.Cut(buf[:n], []byte{'('})
+	if !ok {
+		return false
+	}
+	f := bytes.Fields(rest[bytes.LastIndexByte(rest, ')')+1:])
+	return len(f) > 0 && f[0][0] == 'T'
+}
+
 // readProc reads the beginning of a file about a process. What is gone, or somebody else's, is empty.
 func readProc(pid int, file string, buf []byte) (n int) {
 	fd, err := syscall.Open("/proc/"+strconv.Itoa(pid)+"/"+file, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)

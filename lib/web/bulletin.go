@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
 	"github.com/retire-cluster/retire-cluster/lib/text"
@@ -21,6 +22,8 @@ type bulletin struct {
 
 	mu        sync.Mutex
 	followers int
+	life      time.Time          // of the main node that is read: when it started
+	resets    int                // how often all was forgotten, because it is from another life of the main node
 	stop      context.CancelFunc // ends the reading; nil: nothing is read
 	known     bool               // where it begins
 	err       error              // why nothing is read
@@ -35,7 +38,7 @@ type bulletin struct {
 }
 
 const (
-	turnEvery    = 30 * time.Millisecond // pages, at the most: events that come together are written together
+	turnEvery    = 40 * time.Millisecond // pages, at the most: events that come together are written together
 	mostBulletin = 4 << 20               // bytes kept
 )
 
@@ -45,6 +48,9 @@ type page struct {
 	frames []byte // as in a stream
 	ends   []int  // of each event's frame
 }
+
+// size is about how many bytes it takes.
+func (p *page) size() int { return len(p.frames) + len(p.events)*int(unsafe.Sizeof(cluster.Event{})) }
 
 func (p *page) last() int64 { return p.events[len(p.events)-1].Seq }
 
@@ -115,7 +121,7 @@ func (j *bulletin) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for e, err := range c.Events(ctx, wire.FollowEvents{After: j.start(status.LastEvent), Follow: true}) {
+	for e, err := range c.Events(ctx, wire.FollowEvents{After: j.start(status.Started, status.LastEvent), Follow: true}) {
 		if err != nil {
 			return err
 		}
@@ -125,13 +131,16 @@ func (j *bulletin) read(ctx context.Context) error {
 }
 
 // start says after which event to read. The number of one that does not exist yet is from another life of the main node.
-func (j *bulletin) start(newest int64) (seq int64) {
+func (j *bulletin) start(life time.Time, newest int64) (seq int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if !j.known || j.last > newest {
-		j.known, j.from, j.last, j.pages, j.size = true, newest, newest, nil, 0
+		if j.known {
+			j.resets++
+		}
+		j.known, j.from, j.last, j.pages, j.size, j.writing = true, newest, newest, nil, 0, page{}
 	}
-	j.err = nil
+	j.life, j.err = life, nil
 	j.tell()
 	return j.last
 }
@@ -141,9 +150,23 @@ func (j *bulletin) tell() {
 	j.changed = make(chan struct{})
 }
 
+// look has the reading begin anew where the main node was started anew: the client has connected to it again by itself, but it may know less than before,
+// as after the restore of a backup.
+func (j *bulletin) look(life time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.known && !j.life.Equal(life) && j.stop != nil {
+		j.life = life
+		j.stop()
+	}
+}
+
 func (j *bulletin) fail(err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.followers == 0 {
+		return
+	}
 	j.turnPage()
 	j.err = err
 	j.tell()
@@ -183,9 +206,9 @@ func (j *bulletin) turnPage() {
 	}
 	p := j.writing
 	j.writing, j.turned = page{}, time.Now()
-	j.pages, j.last, j.size = append(j.pages, &p), p.last(), j.size+len(p.frames)
+	j.pages, j.last, j.size = append(j.pages, &p), p.last(), j.size+p.size()
 	for j.size > mostBulletin && len(j.pages) > 1 {
-		j.from, j.size, j.pages = j.pages[0].last(), j.size-len(j.pages[0].frames), j.pages[1:]
+		j.from, j.size, j.pages = j.pages[0].last(), j.size-j.pages[0].size(), j.pages[1:]
 	}
 	j.tell()
 }
@@ -217,8 +240,10 @@ func (j *bulletin) leave() {
 
 // news is what is new to who has seen all up to a number.
 type news struct {
-	pages   []*page
+	page    *page // the next one; nil: there is none. One at a time: a slow reader keeps no more
 	missing int64 // those up to this one are not kept here; 0: none is missing
+	resets  int
+	newest  int64 // event
 	err     error // nothing is read
 	changed chan struct{}
 }
@@ -226,7 +251,7 @@ type news struct {
 func (j *bulletin) after(seq int64) news {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	n := news{err: j.err, changed: j.changed}
+	n := news{err: j.err, changed: j.changed, resets: j.resets, newest: j.last}
 	switch {
 	case !j.known:
 	case seq < j.from:
@@ -236,7 +261,9 @@ func (j *bulletin) after(seq int64) news {
 		for first > 0 && j.pages[first-1].last() > seq {
 			first--
 		}
-		n.pages = append(n.pages, j.pages[first:]...)
+		if first < len(j.pages) {
+			n.page = j.pages[first]
+		}
 	}
 	return n
 }

@@ -13,18 +13,20 @@ import (
 
 // numbers are those of the events that a reader gets who has seen all up to seq.
 func (j *bulletin) numbers(seq int64, f wire.EventFilter) (got []string) {
-	n := j.after(seq)
-	if n.missing > 0 {
-		return []string{fmt.Sprint("missing to ", n.missing)}
-	}
-	for _, p := range n.pages {
-		for line := range strings.Lines(string(p.after(seq, wire.NewEventMatch(&f)))) {
+	for n := j.after(seq); ; n = j.after(seq) {
+		if n.missing > 0 {
+			return []string{fmt.Sprint("missing to ", n.missing)}
+		}
+		if n.page == nil {
+			return got
+		}
+		for line := range strings.Lines(string(n.page.after(seq, wire.NewEventMatch(&f)))) {
 			if id, ok := strings.CutPrefix(line, "id: "); ok {
 				got = append(got, strings.TrimSpace(id))
 			}
 		}
+		seq = n.page.last()
 	}
-	return got
 }
 
 // What comes together is on one page; what comes alone is seen at once.
@@ -32,7 +34,7 @@ func TestBulletin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := newBulletin(nil)
 		defer j.follow()()
-		j.start(10)
+		j.start(time.Now(), 10)
 		quick := j.after(10).changed
 		for seq, device := range []string{"a", "b", "a", "b", "a"} {
 			j.add(&cluster.Event{Seq: int64(11 + seq), Kind: cluster.DeviceOnline, Device: device})
@@ -69,7 +71,7 @@ func TestBulletinForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := newBulletin(nil)
 		leave := j.follow()
-		j.start(0)
+		j.start(time.Now(), 0)
 		reason := strings.Repeat("x", 100_000)
 		const most = 60
 		for seq := range int64(most) {
@@ -88,6 +90,40 @@ func TestBulletinForgets(t *testing.T) {
 		leave()
 		if j.size != 0 || len(j.pages) != 0 || j.after(0).missing != 0 {
 			t.Error("it keeps what nobody follows")
+		}
+	})
+}
+
+// A main node that was restored from a backup may know less than before: what is kept is forgotten then.
+func TestBulletinOfAnotherLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newBulletin(nil)
+		defer j.follow()()
+		first := time.Now()
+		reading, stop := j.begin(t.Context())
+		defer stop()
+		j.start(first, 10)
+		for seq := range int64(5) {
+			j.add(&cluster.Event{Seq: 11 + seq, Kind: cluster.DeviceOnline})
+		}
+		time.Sleep(turnEvery)
+		j.look(first)
+		if reading.Err() != nil {
+			t.Fatal("it reads anew though it is the same main node")
+		}
+		second := first.Add(time.Minute)
+		j.look(second)
+		if reading.Err() == nil {
+			t.Fatal("it reads on, though the main node is another one")
+		}
+		for _, c := range []struct {
+			newest, from int64
+			resets       int
+		}{{15, 10, 0}, {17, 10, 0}, {12, 12, 1}} {
+			after := j.start(second, c.newest)
+			if j.from != c.from || j.resets != c.resets || c.resets > 0 && (after != c.newest || len(j.pages) > 0) {
+				t.Errorf("newest %d: from %d, %d resets, goes on after %d", c.newest, j.from, j.resets, after)
+			}
 		}
 	})
 }

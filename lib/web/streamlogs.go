@@ -25,7 +25,7 @@ func (s *Server) streamLogs(w http.ResponseWriter, r *http.Request) error {
 	}
 	leave := s.bulletin.follow()
 	defer leave()
-	(&reader{s, st, &f, wire.NewEventMatch(&f.Filter), false}).follow()
+	(&reader{server: s, stream: st, seen: &f, match: wire.NewEventMatch(&f.Filter), resets: s.bulletin.after(f.After).resets}).follow()
 	return nil
 }
 
@@ -46,6 +46,7 @@ func (s *Server) wanted(r *http.Request) (f wire.FollowEvents, err error) {
 	if err != nil {
 		return f, err
 	}
+	s.bulletin.look(status.Started)
 	if !given {
 		seen = max(status.LastEvent-int64(many), 0)
 	}
@@ -57,9 +58,10 @@ func (s *Server) wanted(r *http.Request) (f wire.FollowEvents, err error) {
 type reader struct {
 	server *Server
 	*stream
-	seen  *wire.FollowEvents // After is the last event that was written, or is not wanted
-	match *wire.EventMatch
-	away  bool // it was told that nothing is read
+	seen   *wire.FollowEvents // After is the last event that was written, or is not wanted
+	match  *wire.EventMatch
+	away   bool // it was told that nothing is read
+	resets int  // of the bulletin, that it knows of
 }
 
 // follow writes until the reader is gone.
@@ -90,6 +92,10 @@ func (r *reader) follow() {
 
 // tell writes what is new; again says that there may be more by now. Of errors in a row one is told.
 func (r *reader) tell(n *news) (again bool, err error) {
+	if n.resets != r.resets { // what it has seen is of another life of the main node
+		r.resets, r.seen.After = n.resets, min(r.seen.After, n.newest)
+		return true, nil
+	}
 	if n.missing > 0 {
 		switch err := r.catchUp(n.missing); {
 		case errors.Is(err, errGone):
@@ -101,18 +107,19 @@ func (r *reader) tell(n *news) (again bool, err error) {
 		}
 		return true, nil
 	}
-	for _, p := range n.pages {
+	if p := n.page; p != nil {
 		if wanted := p.after(r.seen.After, r.match); len(wanted) > 0 {
 			if err := r.write(wanted); err != nil {
 				return false, err
 			}
 		}
 		r.seen.After, r.away = p.last(), false
+		return true, nil
 	}
 	if n.err != nil && !r.away {
 		return false, r.tellAway(n.err)
 	}
-	return len(n.pages) > 0, nil
+	return false, nil
 }
 
 func (r *reader) tellAway(err error) error {

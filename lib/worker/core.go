@@ -78,6 +78,7 @@ type attempt struct {
 	unknown bool // nobody wants to know how it ends
 
 	cancelled *wire.Cancel
+	recalled  bool   // while it was lined up
 	fenced    bool   // it is being ended because it may run elsewhere
 	givenBack string // it is being ended so that it may, for this reason
 }
@@ -299,7 +300,7 @@ func (c *Core) cancel(a *attempt, m *wire.Cancel) {
 
 // recall gives back an attempt that another device could begin at once, unless it is begun by now.
 func (c *Core) recall(a *attempt) {
-	if a.state != wire.HeldWaiting {
+	if a.recalled = a.lined; a.state != wire.HeldWaiting {
 		return // which the main node will hear soon, if it has not yet
 	}
 	c.unqueue(a)

@@ -62,6 +62,8 @@ func (c *Core) unbegun(l task.Lease) {
 		c.unqueue(a)
 		c.forget(a)
 		c.send(wire.TypeTaskRelease, wire.Release{Lease: a.lease, Reason: "the device is draining"})
+	case a.recalled:
+		c.recall(a)
 	}
 }
 

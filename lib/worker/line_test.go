@@ -84,6 +84,15 @@ func TestUnbegunWaitsAgain(t *testing.T) {
 	}
 }
 
+// A recall of what was lined up is answered when it is known not to have begun.
+func TestRecallOfWhatIsLinedUp(t *testing.T) {
+	r := newLine(t, 3)
+	r.step(Received{wire.Message{Type: wire.TypeTaskRecall, Data: mustJSON(t, wire.Recall{Lease: lease(3)})}})
+	take[Effect](r)
+	r.step(Unbegun{lease(3)})
+	r.wantSent("release 3 started false")
+}
+
 // What becomes of an attempt whose turn did not come, and that was not wanted any more by then.
 func TestUnbegunAndNotWanted(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -420,7 +420,9 @@ func (w *Worker) start(s StartAttempt) {
 	w.kills[lease] = kill
 	a := executor.Attempt{Lease: lease, Spec: s.Spec, Device: w.DeviceID(), Fence: leftUntil(s.Until), FenceGrace: s.Grace}
 	if s.Lined {
-		a.Lined, a.BeginWithin, a.Begun = true, leftUntil(s.BeginBy), func() { w.in <- Begun{lease} }
+		a.Lined, a.BeginBy, a.Begun = true, executor.SinceBoot()+leftUntil(s.BeginBy), func() { w.in <- Begun{lease} }
+	} else {
+		w.exec.Admit(&a)
 	}
 	log := w.o.Log.With("task", lease.Task.String(), "attempt", lease.Attempt)
 	log.Debug("started", "type", s.Spec.Type, "lined", s.Lined)
