@@ -23,6 +23,7 @@ type bulletin struct {
 	mu        sync.Mutex
 	followers int
 	life      time.Time          // of the main node that is read: when it started
+	anew      bool               // what was read may be of another life of the main node than what will be
 	resets    int                // how often all was forgotten, because it is from another life of the main node
 	stop      context.CancelFunc // ends the reading; nil: nothing is read
 	known     bool               // where it begins
@@ -135,10 +136,10 @@ func (j *bulletin) start(life time.Time, newest int64) (seq int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if !j.known || j.last > newest {
-		if j.known {
+		if j.known || j.anew {
 			j.resets++
 		}
-		j.known, j.from, j.last, j.pages, j.size, j.writing = true, newest, newest, nil, 0, page{}
+		j.anew, j.known, j.from, j.last, j.pages, j.size, j.writing = false, true, newest, newest, nil, 0, page{}
 	}
 	j.life, j.err = life, nil
 	j.tell()
@@ -156,7 +157,7 @@ func (j *bulletin) look(life time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.known && !j.life.Equal(life) && j.stop != nil {
-		j.life = life
+		j.anew, j.known, j.pages, j.size, j.writing = true, false, nil, 0, page{}
 		j.stop()
 	}
 }

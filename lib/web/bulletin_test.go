@@ -116,14 +116,17 @@ func TestBulletinOfAnotherLife(t *testing.T) {
 		if reading.Err() == nil {
 			t.Fatal("it reads on, though the main node is another one")
 		}
-		for _, c := range []struct {
-			newest, from int64
-			resets       int
-		}{{15, 10, 0}, {17, 10, 0}, {12, 12, 1}} {
-			after := j.start(second, c.newest)
-			if j.from != c.from || j.resets != c.resets || c.resets > 0 && (after != c.newest || len(j.pages) > 0) {
-				t.Errorf("newest %d: from %d, %d resets, goes on after %d", c.newest, j.from, j.resets, after)
-			}
+		if n := j.after(10); n.page != nil || n.missing != 0 || n.resets != 0 {
+			t.Errorf("until it is read: %+v", n)
+		}
+		if after := j.start(second, 12); after != 12 {
+			t.Errorf("it goes on after %d", after)
+		}
+		if n := j.after(15); n.resets != 1 || n.newest != 12 || n.page != nil {
+			t.Errorf("%+v", n)
+		}
+		if after := j.start(second, 14); after != 12 || j.resets != 1 { // connected again
+			t.Errorf("it goes on after %d", after)
 		}
 	})
 }
