@@ -100,5 +100,6 @@ elif [ "$sdk" -eq 31 ]; then
 	say '    adb shell device_config put activity_manager max_phantom_processes 2147483647'
 fi
 say
+say 'What else stands in the way, and what cures it: rc-workerd check'
 say "Log: $PREFIX/var/log/sv/rc-workerd/current. Settings: $config/workerd.json."
 say 'Stop: sv down rc-workerd (what runs may end). For good: sv-disable rc-workerd.'

@@ -29,6 +29,15 @@ func main() {
 // workerd is the flags, the environment and the configuration file of rc-workerd.
 type workerd struct {
 	cli.Config
+
+	Data string `env:"RC_WORKER_DATA" placeholder:"DIR" help:"Where this worker keeps its key and its results. Default: /var/lib/retire-cluster-worker for a service, else ~/.local/state/retire-cluster-worker."`
+
+	Serve serve `cmd:"" default:"withargs" help:"Let this device work."`
+	Check check `cmd:"" help:"Say what stands in the way on this device, and what cures it."`
+}
+
+// serve is the daemon.
+type serve struct {
 	cli.Logging
 
 	Join     string   `placeholder:"CODE" help:"Join a cluster with a code that rc-ctl invite printed. Needed once; not at all on the main node's host."`
@@ -36,7 +45,6 @@ type workerd struct {
 	Slots    int      `short:"s" placeholder:"N" help:"Tasks to run at once. Default: the number of cores."`
 	Role     string   `placeholder:"ROLE" help:"Role that tasks can ask for. Default: by the kind of device."`
 	Tag      []string `placeholder:"TAG" help:"Tag that tasks can ask for; may be repeated."`
-	Data     string   `env:"RC_WORKER_DATA" placeholder:"DIR" help:"Where this worker keeps its key and its results. Default: /var/lib/retire-cluster-worker for a service, else ~/.local/state/retire-cluster-worker."`
 	MainData string   `env:"RC_DATA" placeholder:"DIR" help:"Data directory of a main node on this host."`
 
 	OutputLimit     cli.Bytes    `default:"8MiB" help:"Keep at most this much of what one task prints."`
@@ -60,7 +68,7 @@ type workerd struct {
 }
 
 // Run works until the first signal, then finishes what runs; a second signal kills that.
-func (w *workerd) Run(ctx context.Context, env cli.Env, log *cli.Log, reparse cli.Reparse) error {
+func (w *serve) Run(ctx context.Context, all *workerd, env cli.Env, log *cli.Log, reparse cli.Reparse) error {
 	kill := cli.Daemon(ctx)
 	if w.Slots < 0 || w.Slots > wire.MaxSlots {
 		return cli.Exit(cli.Usage, fmt.Errorf("--slots %d: between 1 and %d, or 0 for the number of cores", w.Slots, wire.MaxSlots))
@@ -68,7 +76,7 @@ func (w *workerd) Run(ctx context.Context, env cli.Env, log *cli.Log, reparse cl
 	if w.TaskProcesses < 0 || w.Nice < 0 || w.Nice > 19 {
 		return cli.Exit(cli.Usage, errors.New("what one task may use: --task-processes is not negative, and --nice is between 0 and 19"))
 	}
-	options := w.options(env, log)
+	options := w.options(all.dataDir(env), env, log)
 	if err := options.Manners.Check(); err != nil {
 		return cli.Exit(cli.Usage, fmt.Errorf("as a guest of this device: %w", err))
 	}
@@ -82,8 +90,8 @@ func (w *workerd) Run(ctx context.Context, env cli.Env, log *cli.Log, reparse cl
 	if err != nil {
 		return err
 	}
-	log.Info("ready to work", "device", node.DeviceID(), "data", w.dataDir(env))
-	go w.reload(ctx, log, reparse)
+	log.Info("ready to work", "device", node.DeviceID(), "data", options.Dir)
+	go all.reload(ctx, log, reparse)
 	go func() {
 		if err := reload.Watch(ctx, node.TypesDir(), reload.Debounce, node.TypesChanged); err != nil {
 			log.Warn("new task types will not be noticed before the next start", "err", err)
@@ -97,15 +105,15 @@ func (w *workerd) Run(ctx context.Context, env cli.Env, log *cli.Log, reparse cl
 	return nil
 }
 
-func (w *workerd) options(env cli.Env, log *cli.Log) worker.Options {
+func (w *serve) options(dir string, env cli.Env, log *cli.Log) worker.Options {
 	_, beat := cli.Watchdog()
-	o := worker.Options{Dir: w.dataDir(env), JoinCode: w.Join, MainData: w.MainData, Name: w.Name, Slots: w.Slots, Role: w.Role, Tags: w.Tag,
+	o := worker.Options{Dir: dir, JoinCode: w.Join, MainData: w.MainData, Name: w.Name, Slots: w.Slots, Role: w.Role, Tags: w.Tag,
 		OutputLimit: int64(w.OutputLimit), KillGrace: time.Duration(w.KillGrace), AllowPrivateNet: w.AllowPrivateNet,
 		Limits: executor.Limits{Memory: int64(w.TaskMemory), Processes: w.TaskProcesses, FileSize: int64(w.TaskFileSize), CPUTime: time.Duration(w.TaskCPUTime), Nice: w.Nice},
 		Manners: worker.Manners{OnlyCharging: w.OnlyCharging, PauseBelow: w.PauseBelow, ResumeAbove: w.ResumeAbove, BatteryHeat: w.MaxBatteryHeat,
 			Heat: w.MaxHeat, OthersLoad: w.MaxOthersLoad, Quiet: w.QuietHours, GiveBackAfter: time.Duration(w.GiveBackAfter)},
 		Software: "rc-workerd " + cli.Version, Env: env, Log: log.Logger, Beat: beat, Ready: cli.Ready}
-	o.Roots.Sys, _ = env("RC_SYS") // where /sys is to be, for tests of a device that this one is not
+	o.Roots = roots(env)
 	if o.Slots == 0 {
 		o.Slots = runtime.NumCPU()
 	}
@@ -127,7 +135,7 @@ func (w *workerd) reload(ctx context.Context, log *cli.Log, reparse cli.Reparse)
 	err := reload.Run(ctx, w.Config.Path, cli.Hangups(ctx), func() {
 		fresh := new(workerd)
 		log.Again(reparse, w, fresh, func() error {
-			log.SetLevel(fresh.LogLevel)
+			log.SetLevel(fresh.Serve.LogLevel)
 			return nil
 		})
 	})
