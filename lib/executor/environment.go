@@ -58,6 +58,9 @@ func (x *Executor) environment(a Attempt, dir string, declared map[string]string
 	add("RC_TASK", a.Lease.Task.String())
 	add("RC_ATTEMPT", strconv.Itoa(a.Lease.Attempt))
 	add("RC_DEVICE", a.Device)
+	if !x.slots.alone() {
+		add("RC_PROGRESS", progressFile)
+	}
 	for _, name := range slices.Sorted(maps.Keys(declared)) {
 		env = append(env, name+"="+declared[name])
 	}

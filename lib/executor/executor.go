@@ -55,9 +55,10 @@ type Attempt struct {
 
 	// Lined says that the attempt may wait behind others that are over in a moment, where all slots are taken. If its turn does not come soon, or not
 	// before BeginBy, it is not begun, and its result has no status. See Executor.Lines.
-	Lined   bool
-	BeginBy time.Duration // by SinceBoot; 0: no matter when
-	Begun   func()        `json:"-"` // called when it is known to have begun, unless it is over soon; may be nil
+	Lined    bool
+	BeginBy  time.Duration // by SinceBoot; 0: no matter when
+	Progress func(string)  `json:"-"` // called with each line that says how far it has come; may be nil
+	Begun    func()        `json:"-"` // called when it is known to have begun, unless it is over soon; may be nil
 
 	fence *fence
 	cut   context.CancelCauseFunc // ends it

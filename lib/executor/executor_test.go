@@ -257,6 +257,9 @@ func TestEnvironment(t *testing.T) {
 	delete(got, "TMPDIR")
 	want := map[string]string{"COLOUR": "blue=green", "LANG": "C", "EMPTY": "", "PATH": os.Getenv("PATH"),
 		"RC_TASK": task.ID(7).String(), "RC_ATTEMPT": "2", "RC_DEVICE": ""}
+	if !b.slots.alone() {
+		want["RC_PROGRESS"] = progressFile
+	}
 	if termux() == "" && !maps.Equal(got, want) {
 		t.Errorf("the environment is %v; want %v", got, want)
 	}

@@ -41,6 +41,8 @@ type helper struct {
 	timer   *time.Timer
 	early   []order // about attempts that have not begun
 
+	progress int // our end of the pipe for it
+	says     int // the programs' end
 	limits   Limits
 	over     excess // the limit that the attempt was ended for
 	began    time.Time
@@ -77,7 +79,7 @@ func runHelper() {
 	h := &helper{in: newInbox(slotLaunch), out: closed, err: closed}
 	err := errors.New("no limits are given")
 	if len(os.Args) == 2 {
-		err = errors.Join(h.prepare(), h.limit(os.Args[1]))
+		err = errors.Join(h.prepare(), h.limit(os.Args[1]), h.openProgress())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, slotName+": only rc-workerd starts this:", err)
@@ -302,10 +304,11 @@ func (h *helper) spawn(in int) (pid int, err error) {
 	}
 	defer syscall.Close(stderr[1])
 	h.out, h.err = stdout[0], stderr[0]
+	h.readProgress() // of the one before
 	pid, err = syscall.ForkExec(h.launch.path, h.launch.argv, &syscall.ProcAttr{
 		Dir:   h.launch.dir,
 		Env:   h.launch.env,
-		Files: []uintptr{uintptr(in), uintptr(stdout[1]), uintptr(stderr[1])},
+		Files: []uintptr{uintptr(in), uintptr(stdout[1]), uintptr(stderr[1]), uintptr(h.says)},
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
 	})
 	if err != nil {

@@ -363,7 +363,7 @@ func TestGigabyte(t *testing.T) {
 	}
 }
 
-// Programs inherit nothing of this process, nor of the helper: no descriptor, no ignored or blocked signal.
+// Programs inherit nothing of this process, nor of the helper but the pipe for progress: no descriptor, no ignored or blocked signal.
 func TestCleanStart(t *testing.T) {
 	leak, err := syscall.Open(os.DevNull, syscall.O_RDONLY, 0) // not closed on exec
 	if err != nil {
@@ -381,7 +381,7 @@ func TestCleanStart(t *testing.T) {
 	}
 	b := newBench(t, Options{})
 	check(t, b.run("command", task.Command{Argv: []string{"ls", "/proc/self/fd"}, Stdin: "x"}), task.AttemptCompleted, 0, "")
-	b.printed("0\n1\n2\n3\n", "") // the last is of ls itself
+	b.printed("0\n1\n2\n3\n4\n", "") // 3 is for progress, 4 is of ls itself
 	check(t, b.run("command", task.Command{Argv: []string{"grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"}}), task.AttemptCompleted, 0, "")
 	const clean = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"
 	const clib = "SigBlk:\t0000000000000000\nSigIgn:\t0000000080000000\n" // with cgo, the C library keeps the 32nd for itself

@@ -196,7 +196,7 @@ func (r *reader) verdict() (attempt uint32, shown bool, e exit) {
 
 // bell is what a helper says to be heard: that there are verdicts to read (ringNews), a verdict that is too long for the pipe, which follows
 // (ringLong), or how the attempt that runs can be seen from now on (ringShow), of which two descriptors come along. What was launched behind that one
-// is not begun.
+// is not begun. After that it may say how far the attempt has come (ringProgress), which follows.
 type bell struct {
 	kind    bellKind
 	attempt uint32
@@ -210,6 +210,7 @@ const (
 	ringNews bellKind = 1 + iota
 	ringLong
 	ringShow
+	ringProgress
 )
 
 const bellSize = 3*4 + 8

@@ -35,6 +35,7 @@ type launch struct {
 	until      time.Duration // when it is to end at the latest, by SinceBoot; 0: never
 	untilGrace time.Duration // to end by itself then
 	beginBy    time.Duration // when it is not to be begun any more, by SinceBoot; 0: no matter when
+	progress   func(string)  // is told how far it has come; may be nil
 	lined      bool          // it may wait behind others
 	admitted   *admitted     // nil: it has no slot to itself
 }
@@ -76,7 +77,7 @@ func (x *Executor) process(ctx context.Context, a Attempt, p program, out *outpu
 	if err != nil {
 		return notRun("private directory: %v", err)
 	}
-	l := launch{path: p.path, argv: p.argv, env: x.environment(a, dir.path, p.env), dir: dir.path, lined: a.Lined, beginBy: a.BeginBy, admitted: a.admitted}
+	l := launch{path: p.path, argv: p.argv, env: x.environment(a, dir.path, p.env), dir: dir.path, lined: a.Lined, beginBy: a.BeginBy, admitted: a.admitted, progress: a.Progress}
 	l.throughShell()
 	r := x.runIn(ctx, &l, p.stdin, &a, out)
 	if r.Wall == 0 {

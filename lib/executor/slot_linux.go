@@ -44,6 +44,8 @@ type slotted struct {
 	dir     string
 	done    chan exit
 	seen    chan view
+
+	progress func(string) // nil: nobody wants to know
 }
 
 // open starts a helper. It is this program once more; its file may have been replaced since, and need not be found again.
@@ -171,7 +173,7 @@ func (s *slot) append(l *launch) (*slotted, error) {
 // made makes an attempt and the message that launches it.
 func (s *slot) made(l *launch) (*slotted, []byte) {
 	s.last++
-	r := &slotted{slot: s, attempt: s.last, dir: l.dir, done: make(chan exit, 1), seen: make(chan view, 1)}
+	r := &slotted{slot: s, attempt: s.last, dir: l.dir, done: make(chan exit, 1), seen: make(chan view, 1), progress: l.progress}
 	message := launchMessage(s.buf, r.attempt, s.lines, l)
 	if s.buf = message; cap(message) > inboxSize {
 		s.buf = nil
@@ -294,15 +296,34 @@ func (s *slot) hear() bool {
 	case ringShow:
 		s.show(b, files)
 		s.read()
-	case ringLong:
+	case ringLong, ringProgress:
 		message := make([]byte, b.size)
 		if _, err := io.ReadFull(s.launches, message); err != nil {
 			return false
+		}
+		if b.kind == ringProgress {
+			s.say(b.attempt, string(message))
+			break
 		}
 		s.judge(message)
 		s.read()
 	}
 	return true
+}
+
+// say hands on what an attempt says of how far it has come.
+func (s *slot) say(attempt uint32, text string) {
+	s.mu.Lock()
+	var tell func(string)
+	for _, r := range s.line {
+		if r.attempt == attempt {
+			tell = r.progress
+		}
+	}
+	s.mu.Unlock()
+	if tell != nil {
+		tell(text)
+	}
 }
 
 // bell reads a bell, and what came with it.

@@ -10,6 +10,7 @@ type slots struct{}
 
 func (*slots) prepare(int, Limits, []string) {}
 func (*slots) line() bool                    { return false }
+func (*slots) alone() bool                   { return true }
 func (*slots) admit() *admitted              { return nil }
 func (*slots) dismiss(*admitted)             {}
 func (*slots) close()                        {}
@@ -17,6 +18,8 @@ func (*slots) close()                        {}
 func (x *Executor) start(l *launch) (running, error) { return x.startDirectly(l) }
 
 type admitted struct{}
+
+const progressFile = "" // there is no helper to read it
 
 // endStrays does nothing: it cannot be told who works where.
 func (x *Executor) endStrays() {}

@@ -54,6 +54,9 @@ func (p *slots) prepare(most int, limits Limits, inherit []string) {
 	}
 }
 
+// alone says whether attempts have no helper.
+func (p *slots) alone() bool { return p.off }
+
 // line says whether attempts can wait in line.
 func (p *slots) line() bool { return !p.off && p.most > 0 }
 

@@ -170,5 +170,6 @@ func (h *helper) show() (shown bool) {
 	h.line++
 	h.closePipes()
 	h.meter()
+	h.followProgress()
 	return true
 }

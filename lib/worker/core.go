@@ -77,6 +77,7 @@ type attempt struct {
 	asked   bool // and was sent on this connection
 	unknown bool // nobody wants to know how it ends
 
+	progress  string // the newest it has said of that
 	cancelled *wire.Cancel
 	recalled  bool   // while it was lined up
 	fenced    bool   // it is being ended because it may run elsewhere
@@ -110,6 +111,8 @@ func (c *Core) Step(now time.Time, in Input) []Effect {
 		c.receive(&in.Message)
 	case Printed:
 		c.printed(&in)
+	case Progressed:
+		c.progressed(&in)
 	case Begun:
 		c.turned(in.Lease)
 	case Unbegun:
@@ -164,6 +167,9 @@ func (c *Core) welcome(w *Welcomed) {
 		default:
 			a.sent = min(h.OutputBytes, a.output.size)
 		}
+	}
+	for _, a := range c.sorted() {
+		c.tellProgress(a)
 	}
 	c.flush()
 }

@@ -107,6 +107,31 @@ func (r *rig) wantSent(want ...string) {
 	}
 }
 
+// What an attempt says of how far it has come is told when it changes, and again to a main node that comes back.
+func TestProgress(t *testing.T) {
+	r := newRig(t, 1)
+	r.connect()
+	r.assign(1)
+	take[Effect](r)
+	r.step(Progressed{lease(1), "1%"})
+	r.step(Progressed{lease(1), "1%"})
+	r.step(Progressed{lease(9), "of nobody"})
+	r.wantSent(wire.TypeTaskProgress)
+	r.step(Disconnected{})
+	r.step(Progressed{lease(1), "2%"})
+	r.wantSent()
+	r.connect(wire.Held{Lease: lease(1), Verdict: wire.Keep})
+	found := ""
+	for _, m := range take[SendMessage](r) {
+		if p, ok := m.Body.(wire.Progress); ok {
+			found += p.Text
+		}
+	}
+	if found != "2%" {
+		t.Errorf("%q", found)
+	}
+}
+
 func TestShortTaskIsOneMessage(t *testing.T) {
 	r := newRig(t, 2)
 	r.connect()

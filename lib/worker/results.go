@@ -26,6 +26,20 @@ func (c *Core) printed(in *Printed) {
 	}
 }
 
+// progressed takes what an attempt says of how far it has come.
+func (c *Core) progressed(in *Progressed) {
+	if a := c.attempts[in.Lease]; a != nil && a.progress != in.Text {
+		a.progress = in.Text
+		c.tellProgress(a)
+	}
+}
+
+func (c *Core) tellProgress(a *attempt) {
+	if a.state == wire.HeldRunning && a.progress != "" && !a.unknown {
+		c.send(wire.TypeTaskProgress, wire.Progress{Lease: a.lease, Text: a.progress})
+	}
+}
+
 // flush sends the output that waits: that of running attempts, and that of ended ones with their results.
 func (c *Core) flush() {
 	c.flushDue = time.Time{}

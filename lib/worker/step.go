@@ -57,6 +57,10 @@ type (
 		After  time.Duration // since the attempt's start
 		Data   []byte        // not to be changed afterwards
 	}
+	Progressed struct {
+		Lease task.Lease
+		Text  string // how far it has come, in its own words
+	}
 	Begun   struct{ Lease task.Lease } // of what was lined up: it runs on
 	Unbegun struct{ Lease task.Lease } // its turn did not come
 	Ended   struct {

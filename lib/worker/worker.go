@@ -418,7 +418,8 @@ func (w *Worker) start(s StartAttempt) {
 	ctx, kill := context.WithCancelCause(context.Background())
 	lease, began := s.Lease, time.Now()
 	w.kills[lease] = kill
-	a := executor.Attempt{Lease: lease, Spec: s.Spec, Device: w.DeviceID(), Fence: leftUntil(s.Until), FenceGrace: s.Grace}
+	a := executor.Attempt{Lease: lease, Spec: s.Spec, Device: w.DeviceID(), Fence: leftUntil(s.Until), FenceGrace: s.Grace,
+		Progress: func(text string) { w.in <- Progressed{lease, text} }}
 	if s.Lined {
 		a.Lined, a.BeginBy, a.Begun = true, executor.SinceBoot()+leftUntil(s.BeginBy), func() { w.in <- Begun{lease} }
 	} else {
