@@ -73,6 +73,9 @@ func (w *serve) Run(ctx context.Context, all *workerd, env cli.Env, log *cli.Log
 	if w.Slots < 0 || w.Slots > wire.MaxSlots {
 		return cli.Exit(cli.Usage, fmt.Errorf("--slots %d: between 1 and %d, or 0 for the number of cores", w.Slots, wire.MaxSlots))
 	}
+	if w.TaskCPUTime > 0 && time.Duration(w.TaskCPUTime) < time.Second {
+		return cli.Exit(cli.Usage, fmt.Errorf("--task-cpu-time %s: a second at the least", w.TaskCPUTime))
+	}
 	if w.TaskProcesses < 0 || w.Nice < 0 || w.Nice > 19 {
 		return cli.Exit(cli.Usage, errors.New("what one task may use: --task-processes is not negative, and --nice is between 0 and 19"))
 	}

@@ -46,7 +46,8 @@ type helper struct {
 	limits   Limits
 	over     excess // the limit that the attempt was ended for
 	began    time.Time
-	out, err int    // our ends of its pipes; closed: it was shown
+	out, err int    // our ends of its pipes
+	shown    bool   // the host has them too
 	line     uint32 // that attempts of are begun, see slot.lines
 	unheard  int    // bytes of verdicts since the last bell
 	message  []byte
@@ -107,7 +108,7 @@ func (h *helper) prepare() error {
 	unix.SetNonblock(slotVerdict, true)
 	// Caught, since what is ignored stays so in the programs. When to end is the host's decision, and goes through the socket.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGPIPE, syscall.SIGALRM,
-		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
+		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGXCPU, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
 	return os.NewSyscallError("sigmask", unix.PthreadSigmask(unix.SIG_SETMASK, new(unix.Sigset_t), nil))
 }
 
@@ -216,6 +217,8 @@ func (h *helper) do(o order) {
 	case o.kind == sayGo:
 		h.halted = false
 		h.stand()
+	case o.kind == sayBlind:
+		h.swallow()
 	case !h.ending:
 		h.ask(o.grace)
 	}
@@ -251,6 +254,8 @@ func (h *helper) start(in int) (pid int, err error) {
 	case hostGone():
 		os.Exit(0)
 	}
+	h.shown = false
+	h.limitCPU()
 	h.began = time.Now()
 	if pid, err = h.spawn(in); err != nil {
 		return 0, err
@@ -332,18 +337,36 @@ func (h *helper) ask(grace time.Duration) {
 	}
 }
 
-// stand has every process of the attempt stand still, or go on. What is started meanwhile is met by a second look.
+// stand has every process of the attempt stand still, or go on. Children go on before their parents, who might take them for stopped otherwise; and
+// while it stands still, it is looked again and again for what got away.
 func (h *helper) stand() {
-	sig := syscall.SIGCONT
-	if h.halted {
-		sig = syscall.SIGSTOP
+	if !h.halted {
+		tree := h.tree()
+		for _, e := range slices.Backward(tree) {
+			syscall.Kill(e.pid, syscall.SIGCONT)
+		}
+		syscall.Kill(-h.leader, syscall.SIGCONT)
+		return
 	}
-	syscall.Kill(-h.leader, sig)
-	for range 3 {
+	syscall.Kill(-h.leader, syscall.SIGSTOP)
+	stopped := map[int]bool{}
+	for fresh := true; fresh && len(stopped) < 10_000; {
+		fresh = false
 		for _, e := range h.tree() {
-			syscall.Kill(e.pid, sig)
+			if !stopped[e.pid] {
+				stopped[e.pid], fresh = true, true
+				syscall.Kill(e.pid, syscall.SIGSTOP)
+			}
 		}
 	}
+	attempt := h.attempt
+	time.AfterFunc(time.Second, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.halted && h.leader != 0 && h.attempt == attempt {
+			h.stand()
+		}
+	})
 }
 
 // watch does what is due, and sees to it that it is called again in time if something will be.

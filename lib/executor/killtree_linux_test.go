@@ -469,3 +469,30 @@ func TestHalt(t *testing.T) {
 		quick(t, func() { cancel(); check(t, <-ended, task.AttemptCancelled, -1, "cancelled") })
 	}
 }
+
+// A shell with job control does not take its child for stopped when both go on.
+func TestHaltAndJobControl(t *testing.T) {
+	if _, err := lookPath("bash", os.Getenv("PATH")); err != nil {
+		t.Skip("no bash here")
+	}
+	b := newBench(t, Options{})
+	ready := make(chan bool, 1)
+	b.each = func() {
+		select {
+		case ready <- true:
+		default:
+		}
+	}
+	ended := make(chan task.Result, 1)
+	go func() {
+		ended <- b.do(t.Context(), attempt(t, "command", task.Command{Argv: []string{"bash", "-c", "set -m; sh -c 'echo; exec sleep 0.5'; echo rc=$?"}}))
+	}()
+	<-ready
+	for range 3 {
+		b.Halt(true)
+		time.Sleep(50 * time.Millisecond)
+		b.Halt(false)
+	}
+	check(t, <-ended, task.AttemptCompleted, 0, "")
+	b.printed("\nrc=0\n", "")
+}

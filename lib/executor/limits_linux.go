@@ -28,33 +28,54 @@ func (l *Limits) encode() string {
 	return string(b)
 }
 
-// limit takes the limits of all programs to come.
+// limit takes the limits of all programs to come. A stricter one that this process was started with stays.
 func (h *helper) limit(encoded string) error {
 	if err := json.Unmarshal([]byte(encoded), &h.limits); err != nil {
 		return fmt.Errorf("limits: %w", err)
 	}
-	set := func(what int, most uint64) error {
-		return os.NewSyscallError("setrlimit", unix.Setrlimit(what, &unix.Rlimit{Cur: most, Max: most}))
-	}
-	if err := set(unix.RLIMIT_CORE, 0); err != nil {
+	if err := lower(unix.RLIMIT_CORE, 0); err != nil {
 		return err
 	}
 	if h.limits.FileSize > 0 {
-		if err := set(unix.RLIMIT_FSIZE, uint64(h.limits.FileSize)); err != nil {
+		if err := lower(unix.RLIMIT_FSIZE, uint64(h.limits.FileSize)); err != nil {
 			return err
 		}
 	}
 	if h.limits.Nice > 0 { // of this thread, and so of what it starts
-		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, h.limits.Nice); err != nil {
+		now, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+		if nice := 20 - now; err == nil && h.limits.Nice > nice { // as the system call has it
+			err = unix.Setpriority(unix.PRIO_PROCESS, 0, h.limits.Nice)
+		}
+		if err != nil {
 			return os.NewSyscallError("setpriority", err)
 		}
 	}
 	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 }
 
-// limitProgram limits a program that was just started.
+// lower sets a limit of this process, unless it is lower.
+func lower(what int, most uint64) error {
+	var now unix.Rlimit
+	if err := unix.Getrlimit(what, &now); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	most = min(most, now.Max)
+	return os.NewSyscallError("setrlimit", unix.Setrlimit(what, &unix.Rlimit{Cur: most, Max: most}))
+}
+
+// limitCPU has a program that is about to be started end when it has used its time, and all that it starts: they inherit this process's own limit, which
+// only sends signals that are caught here, and is set anew because the system raises it each time.
+func (h *helper) limitCPU() {
+	seconds := uint64((h.limits.CPUTime + time.Second - 1) / time.Second)
+	var now unix.Rlimit
+	if seconds > 0 && unix.Getrlimit(unix.RLIMIT_CPU, &now) == nil {
+		unix.Setrlimit(unix.RLIMIT_CPU, &unix.Rlimit{Cur: min(seconds, now.Max), Max: now.Max})
+	}
+}
+
+// limitProgram has a program that was just started killed a second after that, should it not heed the signal.
 func (h *helper) limitProgram(pid int) {
-	if seconds := uint64(h.limits.CPUTime / time.Second); seconds > 0 {
+	if seconds := uint64((h.limits.CPUTime + time.Second - 1) / time.Second); seconds > 0 {
 		unix.Prlimit(pid, unix.RLIMIT_CPU, &unix.Rlimit{Cur: seconds, Max: seconds + 1}, nil) // it is there: it was not waited for
 	}
 }
@@ -87,29 +108,52 @@ func (h *helper) excess() excess {
 	if h.limits.Processes > 0 && len(tree) > h.limits.Processes {
 		return ofProcesses
 	}
-	if h.limits.Memory == 0 {
-		return 0
-	}
-	var used int64
-	for _, e := range tree {
-		used += resident(e.pid)
-	}
-	if used > h.limits.Memory {
+	if h.limits.Memory > 0 && used(tree, resident) > h.limits.Memory && used(tree, owned) > h.limits.Memory {
 		return ofMemory
 	}
 	return 0
 }
 
+// used is what processes use together.
+func used(tree []entry, by func(pid int) int64) (bytes int64) {
+	for _, e := range tree {
+		bytes += by(e.pid)
+	}
+	return bytes
+}
+
 var pageSize = int64(os.Getpagesize())
 
-// resident is the memory of a process that is its own: what it shares with others counts once, with nobody.
+// resident is what a process has in memory, with what it shares: quick to know, and never too little but for what was swapped out.
 func resident(pid int) int64 {
 	var buf [128]byte
 	f := bytes.Fields(buf[:readProc(pid, "statm", buf[:])])
-	if len(f) < 3 {
+	if len(f) < 2 {
 		return 0
 	}
-	all, _ := strconv.ParseInt(string(f[1]), 10, 64)
-	shared, _ := strconv.ParseInt(string(f[2]), 10, 64)
-	return max(all-shared, 0) * pageSize
+	pages, _ := strconv.ParseInt(string(f[1]), 10, 64)
+	return pages * pageSize
+}
+
+// owned is the memory that is there because of a process, in memory or swapped out, but not that of files; what is shared counts in parts. The system
+// needs a while to know it. Where it does not say, it is what is resident.
+func owned(pid int) int64 {
+	var buf [4096]byte
+	rollup := buf[:readProc(pid, "smaps_rollup", buf[:])]
+	total, known := int64(0), false
+	for line := range bytes.Lines(rollup) {
+		f := bytes.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		switch string(f[0]) {
+		case "Pss_Anon:", "Pss_Shmem:", "SwapPss:":
+			kib, err := strconv.ParseInt(string(f[1]), 10, 64)
+			total, known = total+kib<<10, known || err == nil
+		}
+	}
+	if !known {
+		return resident(pid)
+	}
+	return total
 }

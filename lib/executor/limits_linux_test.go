@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/retire-cluster/retire-cluster/lib/task"
 )
 
@@ -24,6 +26,8 @@ func TestLimits(t *testing.T) {
 		"processes":          {"grow() { [ $1 = 0 ] || { grow $(($1 - 1)) & grow $(($1 - 1)) & }; sleep 60; }; grow 8", 137, "it had more than 40 processes"},
 		"the size of a file": {"exec head -c 2000000 /dev/zero >file", 153, "killed by signal 25 (file size limit exceeded)"},
 		"CPU time":           {"while :; do :; done", 152, "killed by signal 24 (CPU time limit exceeded)"},
+		"shared memory":      {"exec python3 -c 'import mmap,time; m=mmap.mmap(-1,300<<20); m.write(b\"x\"*(300<<20)); time.sleep(60)'", 137, "it used more than 96 MiB of memory"},
+		"memory of forks":    {"exec python3 -c 'import os,time; x=bytes(60<<20); [os.fork() or (time.sleep(1), os._exit(0)) for _ in range(4)]; time.sleep(1.5)'", 0, ""},
 		"none":               {"sleep 0.2; head -c 1000000 /dev/zero >file; rm file; for i in 1 2 3 4 5; do sleep 0.1 & done; wait", 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -39,6 +43,30 @@ func TestLimits(t *testing.T) {
 				t.Errorf("%d processes are left", left)
 			}
 		})
+	}
+}
+
+// What a program starts before anything else is limited like the program.
+func TestLimitsOfChildren(t *testing.T) {
+	b := newBench(t, Options{Limits: Limits{CPUTime: 3 * time.Second}})
+	for range 50 {
+		check(t, b.sh("grep '^Max cpu' /proc/self/limits & wait"), task.AttemptCompleted, 0, "")
+		if f := strings.Fields(b.out.String()); len(f) < 4 || f[3] != "3" {
+			t.Fatalf("%q", b.out.String())
+		}
+	}
+}
+
+// A limit that this device had before stays where it is stricter: it is no reason not to work.
+func TestLimitsThatAreStricterAlready(t *testing.T) {
+	b := newBench(t, Options{Limits: Limits{FileSize: 1 << 40, Nice: 3}})
+	inherited := newBench(t, Options{Limits: Limits{FileSize: 1 << 20, Nice: 9}})
+	check(t, inherited.sh("nice; ulimit -f"), task.AttemptCompleted, 0, "")
+	inherited.printed("9\n2048\n", "") // in half KiB
+	check(t, b.sh("nice"), task.AttemptCompleted, 0, "")
+	b.printed("3\n", "")
+	if err := lower(unix.RLIMIT_NOFILE, 1<<62); err != nil { // above what this process may have
+		t.Error(err)
 	}
 }
 

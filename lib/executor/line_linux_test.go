@@ -326,7 +326,7 @@ func TestShownWithoutDescriptors(t *testing.T) {
 	q.sh("true")
 	q.attempts.Wait()
 	q.again()
-	q.sh("sleep 0.3")
+	q.sh("sleep 0.3; head -c 300000 /dev/zero; echo err >&2")
 	var old unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
 		t.Fatal(err)

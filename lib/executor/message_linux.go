@@ -23,6 +23,7 @@ const (
 	sayFence
 	sayHalt
 	sayGo
+	sayBlind // nobody reads what the attempt prints
 )
 
 const headSize = 4 + 1 + 4

@@ -428,6 +428,9 @@ func (s *slot) show(b bell, files []int) {
 		return
 	}
 	s.line = append(s.line, first)
+	if len(files) != 2 { // too many files are open here
+		s.command(order{kind: sayBlind, attempt: first.attempt})
+	}
 	first.seen <- viewOf(files, b.ran)
 }
 
@@ -506,6 +509,7 @@ func (r *slotted) halt(on bool) {
 		o.kind = sayHalt
 	}
 	r.slot.order(r, o)
+	r.slot.signal(r, syscall.SIGCONT) // should it have stopped its helper
 }
 
 // force does the helper's part where the attempt keeps the helper from it, by stopping it again and again: nothing of an attempt outlives this, so the
@@ -529,9 +533,12 @@ func (s *slot) runs(r *slotted) bool { return len(s.line) > 0 && s.line[0] == r 
 func (s *slot) order(r *slotted, o order) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !slices.Contains(s.line, r) {
-		return
+	if slices.Contains(s.line, r) {
+		s.command(o)
 	}
+}
+
+func (s *slot) command(o order) {
 	// Whoever calls must not wait: a helper that an attempt keeps from reading has orders waiting until there is no room for more. If it is dead,
 	// serve notices.
 	_, err := syscall.SendmsgN(s.orders, orderMessage(nil, o), nil, nil, syscall.MSG_NOSIGNAL|syscall.MSG_DONTWAIT)

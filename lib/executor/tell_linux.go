@@ -33,7 +33,8 @@ func (h *helper) closePipes() {
 func (h *helper) drain(v *verdict) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if v.shown = h.out == closed; v.shown {
+	if v.shown = h.shown; v.shown {
+		h.closePipes()
 		return
 	}
 	polled := []unix.PollFd{{Fd: int32(h.out), Events: unix.POLLIN}, {Fd: int32(h.err), Events: unix.POLLIN}}
@@ -46,6 +47,32 @@ func (h *helper) drain(v *verdict) {
 		printed = n > 0 && polled[1].Revents&unix.POLLIN != 0 && readMore(h.err, &v.stderr) || printed
 	}
 	h.closePipes()
+}
+
+const swallowEvery = 20 * time.Millisecond
+
+// swallow reads what the attempt prints that runs, for nobody: otherwise it could not go on.
+func (h *helper) swallow() {
+	if h.out == closed || !h.shown {
+		return
+	}
+	for _, pipe := range []int{h.out, h.err} {
+		p := []unix.PollFd{{Fd: int32(pipe), Events: unix.POLLIN}}
+		for n, err := unix.Poll(p, 0); err == nil && n > 0 && p[0].Revents&unix.POLLIN != 0; n, err = unix.Poll(p, 0) {
+			var nothing []byte
+			if !readMore(pipe, &nothing) {
+				break
+			}
+		}
+	}
+	attempt := h.attempt
+	time.AfterFunc(swallowEvery, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.attempt == attempt {
+			h.swallow()
+		}
+	})
 }
 
 // readMore reads what lies in a pipe, which is something.
@@ -153,7 +180,7 @@ func (h *helper) look() {
 	case h.attempt != h.ticked: // it began since
 		h.ticked = h.attempt
 		h.tick.Reset(tickEvery)
-	case h.out == closed: // it is over
+	case h.out == closed || h.shown: // it is over, or seen
 		h.ticking = false
 	default:
 		if h.ticking = !h.show(); h.ticking { // it could not be: later
@@ -168,7 +195,7 @@ func (h *helper) show() (shown bool) {
 		return false
 	}
 	h.line++
-	h.closePipes()
+	h.shown = true
 	h.meter()
 	h.followProgress()
 	return true

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"os"
+	"runtime"
 	"slices"
 
 	"github.com/retire-cluster/retire-cluster/lib/task"
@@ -32,6 +33,9 @@ func isProgram(taskType string) bool {
 	}
 	return true
 }
+
+// StandsStill says whether attempts of the type can stand still on this system, see Executor.Halt.
+func StandsStill(taskType string) bool { return isProgram(taskType) && runtime.GOOS != "windows" }
 
 // Lines says whether attempts of the type can be lined up here, see Attempt.Lined.
 func (x *Executor) Lines(taskType string) bool { return isProgram(taskType) && x.slots.line() }

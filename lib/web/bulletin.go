@@ -40,7 +40,8 @@ type bulletin struct {
 
 const (
 	turnEvery    = 40 * time.Millisecond // pages, at the most: events that come together are written together
-	mostBulletin = 4 << 20               // bytes kept
+	lookOutEvery = 10 * time.Second
+	mostBulletin = 4 << 20 // bytes kept
 )
 
 // page is events that came together.
@@ -122,6 +123,7 @@ func (j *bulletin) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	go j.lookOut(ctx)
 	for e, err := range c.Events(ctx, wire.FollowEvents{After: j.start(status.Started, status.LastEvent), Follow: true}) {
 		if err != nil {
 			return err
@@ -149,6 +151,22 @@ func (j *bulletin) start(life time.Time, newest int64) (seq int64) {
 func (j *bulletin) tell() {
 	close(j.changed)
 	j.changed = make(chan struct{})
+}
+
+// lookOut looks now and then whether it is the same main node still.
+func (j *bulletin) lookOut(ctx context.Context) {
+	for ctx.Err() == nil {
+		select {
+		case <-time.After(lookOutEvery):
+		case <-ctx.Done():
+			return
+		}
+		if c, err := j.main.client(); err == nil {
+			if status, err := c.Status(ctx); err == nil {
+				j.look(status.Started)
+			}
+		}
+	}
 }
 
 // look has the reading begin anew where the main node was started anew: the client has connected to it again by itself, but it may know less than before,

@@ -34,8 +34,9 @@ type Core struct {
 	queue     []*attempt // that wait for a slot, in order
 	running   int        // and lined up
 	lines     func(taskType string) bool
-	taken     int64 // attempts, ever
-	spooled   int64 // bytes of ended attempts
+	stands    func(taskType string) bool // whether attempts of the type can stand still; nil: all can
+	taken     int64                      // attempts, ever
+	spooled   int64                      // bytes of ended attempts
 
 	connected  bool
 	assignSeen int64
@@ -78,6 +79,7 @@ type attempt struct {
 	unknown bool // nobody wants to know how it ends
 
 	progress  string // the newest it has said of that
+	stood     bool   // still, for a while
 	cancelled *wire.Cancel
 	recalled  bool   // while it was lined up
 	fenced    bool   // it is being ended because it may run elsewhere
@@ -385,7 +387,7 @@ func (c *Core) Next() time.Time {
 		next = wait
 	}
 	if c.lenient > 0 && !c.halted.IsZero() {
-		if due := c.halted.Add(c.lenient); due.Before(next) {
+		if due := c.halted.Add(c.lenient); due.After(c.now) && due.Before(next) {
 			next = due
 		}
 	}
@@ -431,6 +433,7 @@ func (c *Core) drain() {
 		c.forget(a)
 	}
 	c.queue = nil
+	c.leaveNothingStanding()
 }
 
 // stop ends what runs; it is given back, not failed.

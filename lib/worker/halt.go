@@ -8,19 +8,33 @@ import (
 
 // What the device's owner wants comes first: nothing new is taken then, and what runs may have to stand still, or to go on elsewhere.
 
-// press takes whether the device may work.
+// StandStill says attempts of which types can stand still; without it all can.
+func (c *Core) StandStill(can func(taskType string) bool) { c.stands = can }
+
+// GiveBackAfter has what stands still given back after a time; 0: never.
+func (c *Core) GiveBackAfter(d time.Duration) { c.lenient = d }
+
+// press takes whether the device may work. The main node hears at once when that changes, and of other reasons with the next heartbeat.
 func (c *Core) press(p *Pressed) {
-	if p.Reason != c.pressed {
-		c.pressed, c.nextBeat = p.Reason, c.now
+	if (p.Reason == "") != (c.pressed == "") {
+		c.nextBeat = c.now
 	}
-	switch {
-	case p.Halt && c.halted.IsZero():
+	c.pressed = p.Reason
+	switch halt := p.Halt && !c.draining; {
+	case halt && c.halted.IsZero():
 		c.halted = c.now
+		for _, a := range c.attempts {
+			a.stood = true
+		}
 		c.do(HaltAll{true})
-	case !p.Halt && !c.halted.IsZero():
-		c.halted = time.Time{}
-		c.do(HaltAll{false})
+	case !halt && !c.halted.IsZero():
+		c.goOn()
 	}
+}
+
+func (c *Core) goOn() {
+	c.halted = time.Time{}
+	c.do(HaltAll{false})
 }
 
 // giveBack has what stands still for too long given back, so that it can run elsewhere, if there is a main node to give it to. What may be begun only once
@@ -29,19 +43,35 @@ func (c *Core) giveBack() {
 	if c.halted.IsZero() || c.lenient == 0 || !c.connected || c.now.Sub(c.halted) < c.lenient {
 		return
 	}
+	c.giveBackAll()
+}
+
+func (c *Core) giveBackAll() {
 	for _, a := range c.sorted() {
-		if a.state == wire.HeldRunning && a.givenBack == "" && !a.spec.AtMostOnce {
+		wanted := a.givenBack == "" && a.cancelled == nil && !a.fenced && !a.unknown
+		if a.state == wire.HeldRunning && wanted && !a.spec.AtMostOnce && (c.stands == nil || c.stands(a.spec.Type)) {
 			a.givenBack = c.pressed
 			c.do(KillAttempt{a.lease, c.pressed})
 		}
 	}
 }
 
-// GiveBackAfter has what stands still given back after a time; 0: never.
-func (c *Core) GiveBackAfter(d time.Duration) { c.lenient = d }
+// leaveNothingStanding is for a worker that is to end when nothing runs any more: what stands still is given back now, and what may be begun only once
+// goes on.
+func (c *Core) leaveNothingStanding() {
+	if !c.halted.IsZero() {
+		c.giveBackAll()
+		c.goOn()
+	}
+}
 
-// Running is how many attempts run here, or wait behind those for a moment.
-func (c *Core) Running() int { return c.running }
+// Busy is how many slots have an attempt that does something.
+func (c *Core) Busy() int {
+	if !c.halted.IsZero() {
+		return 0
+	}
+	return min(c.running, c.slots)
+}
 
 // Usual is how long attempts last here; 0: not known.
 func (c *Core) Usual() time.Duration { return time.Duration(c.pace.ran) }

@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -71,13 +72,15 @@ func (h Hours) include(t time.Time) bool {
 
 // Check says what makes no sense.
 func (m *Manners) Check() error {
+	percent := func(x float64) bool { return x >= 0 && x <= 100 }
+	limit := func(x float64) bool { return x >= 0 && x < 1e6 }
 	switch {
-	case m.PauseBelow < 0 || m.PauseBelow > 100 || m.ResumeAbove < 0 || m.ResumeAbove > 100:
+	case !percent(m.PauseBelow) || !percent(m.ResumeAbove):
 		return errors.New("a battery's level is between 0 and 100 percent")
 	case m.PauseBelow > 0 && m.ResumeAbove < m.PauseBelow:
 		return fmt.Errorf("it would work again above %g %% and pause below %g %%", m.ResumeAbove, m.PauseBelow)
-	case m.Heat < 0 || m.BatteryHeat < 0 || m.OthersLoad < 0:
-		return errors.New("a limit is not negative")
+	case !limit(m.Heat) || !limit(m.BatteryHeat) || !limit(m.OthersLoad):
+		return errors.New("a limit is a number, and not negative")
 	}
 	return nil
 }
@@ -87,32 +90,37 @@ const (
 	cooler  = 5.0 // °C
 	tooHot  = 5.0 // °C
 	quieter = 0.75
+	surely  = 1.25 // times as long as a task takes must a battery last that did not
 )
 
 // guest applies the manners to what the device tells, one look after another.
 type guest struct {
 	Manners
-	low, hot, batteryHot, busy bool // what was so at the last look
-	drain                      drain
+	low, scarce bool // the battery was so at the last look
+	hot         heat
+	batteryHot  heat
+	busy        bool // with what is not this worker's
+	drain       drain
+	own         own
 }
 
 // look is what a device is like at a time.
 type look struct {
 	device.Metrics
-	now     time.Time     // by the clock of the wall
-	since   time.Duration // of a clock that nobody sets
-	running int           // attempts
-	usual   time.Duration // that an attempt lasts here
+	now   time.Time     // by the clock of the wall, where the device is
+	since time.Duration // of a clock that nobody sets
+	busy  int           // slots that do something
+	usual time.Duration // that an attempt lasts here
 }
 
-// look says whether the device works now.
-func (g *guest) look(l *look) Pressed {
+// look says whether the device works now. Every rule looks every time; the one that has it stand still is the reason given.
+func (g *guest) look(l *look) (p Pressed) {
 	for _, rule := range []func(*look) Pressed{g.quiet, g.battery, g.heat, g.load} {
-		if p := rule(l); p.Reason != "" {
-			return p
+		if r := rule(l); p.Reason == "" || r.Halt && !p.Halt {
+			p = r
 		}
 	}
-	return Pressed{}
+	return p
 }
 
 func (g *guest) quiet(l *look) Pressed {
@@ -123,12 +131,11 @@ func (g *guest) quiet(l *look) Pressed {
 }
 
 func (g *guest) battery(l *look) Pressed {
-	charging := l.Charging != nil && *l.Charging
-	if l.Battery == nil || charging {
-		g.low, g.drain = false, drain{}
+	if l.Battery == nil || l.Charging == nil || *l.Charging {
+		g.low, g.scarce, g.drain = false, false, drain{}
 		return Pressed{}
 	}
-	if g.OnlyCharging && l.Charging != nil {
+	if g.OnlyCharging {
 		return Pressed{Reason: "it runs on its battery, and works only while it is charged", Halt: true}
 	}
 	if g.PauseBelow == 0 {
@@ -136,55 +143,82 @@ func (g *guest) battery(l *look) Pressed {
 	}
 	level := *l.Battery
 	g.drain.note(level, l.since)
-	left, known := g.drain.until(g.PauseBelow)
-	again := fmt.Sprintf("it works again when it is charged, or above %g %%", g.ResumeAbove)
-	switch {
-	case g.low && level < g.ResumeAbove, level < g.PauseBelow:
-		g.low = true
-		return Pressed{Reason: fmt.Sprintf("its battery is at %g %%: %s", level, again), Halt: level < g.PauseBelow}
-	case known && l.usual > left:
-		return Pressed{Reason: fmt.Sprintf("its battery would not last for a task: %g %% are left for %s, and tasks take %s here; %s", level-g.PauseBelow,
-			left.Round(time.Second), l.usual.Round(time.Second), again)}
+	if g.low = level < g.PauseBelow || g.low && level < g.ResumeAbove; g.low {
+		return Pressed{Reason: fmt.Sprintf("its battery is at %g %%: it works again when it is charged, or above %g %%", level, g.ResumeAbove), Halt: true}
 	}
-	g.low = false
+	left, known := g.drain.until(g.PauseBelow)
+	need := float64(l.usual)
+	if g.scarce {
+		need *= surely
+	}
+	if g.scarce = known && float64(left) < need; g.scarce {
+		return Pressed{Reason: fmt.Sprintf("its battery would not last for a task, which takes about %s here: it works again when it is charged", roughly(l.usual))}
+	}
 	return Pressed{}
 }
 
-func (g *guest) heat(l *look) Pressed {
-	if p := warm(&g.batteryHot, "its battery", l.BatteryHeat, g.BatteryHeat); p.Reason != "" {
-		return p
+// roughly is a time to a minute, or a second where it is short.
+func roughly(d time.Duration) string {
+	if d < time.Minute {
+		return d.Round(time.Second).String()
 	}
-	return warm(&g.hot, "it", l.Temperature, g.Heat)
+	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
 }
 
-func warm(hot *bool, what string, now *float64, limit float64) Pressed {
+func (g *guest) heat(l *look) Pressed {
+	battery := g.batteryHot.look("its battery", l.BatteryHeat, g.BatteryHeat)
+	if all := g.hot.look("it", l.Temperature, g.Heat); battery.Reason == "" || all.Halt && !battery.Halt {
+		return all
+	}
+	return battery
+}
+
+// heat is whether something is too hot to take a task, and too hot to go on at all: both last until it is cool again.
+type heat struct{ hot, halt bool }
+
+func (h *heat) look(what string, now *float64, limit float64) Pressed {
 	if limit == 0 || now == nil {
-		*hot = false
+		*h = heat{}
 		return Pressed{}
 	}
-	if *hot = *now > limit || *hot && *now > limit-cooler; !*hot {
+	if h.hot = *now > limit || h.hot && *now > limit-cooler; !h.hot {
+		*h = heat{}
 		return Pressed{}
 	}
-	return Pressed{Reason: fmt.Sprintf("%s is %.0f °C hot: it works again below %.0f °C", what, *now, limit-cooler), Halt: *now > limit+tooHot}
+	h.halt = h.halt || *now > limit+tooHot
+	return Pressed{Reason: fmt.Sprintf("%s is %.0f °C hot: it works again below %.0f °C", what, *now, limit-cooler), Halt: h.halt}
 }
 
 func (g *guest) load(l *look) Pressed {
+	own := g.own.look(l)
 	if g.OthersLoad == 0 || len(l.Load) == 0 {
 		return Pressed{}
 	}
-	others := max(l.Load[0]-float64(l.running), 0)
+	others := max(l.Load[0]-own, 0)
 	if g.busy = others > g.OthersLoad || g.busy && others > quieter*g.OthersLoad; !g.busy {
 		return Pressed{}
 	}
 	return Pressed{Reason: fmt.Sprintf("others use it, with a load of %.1f: it works again below %.1f", others, quieter*g.OthersLoad)}
 }
 
-// drain is how quickly a battery gets empty.
-type drain struct {
+// own is the part of the load that is the tasks', one process each: as the system does, over the last minute, the newest counting most.
+type own struct {
 	seen bool
-	from sample // where it began
-	last sample
+	at   time.Duration
+	load float64
 }
+
+func (o *own) look(l *look) float64 {
+	if !o.seen {
+		*o = own{true, l.since, float64(l.busy)}
+	}
+	o.load += (float64(l.busy) - o.load) * (1 - math.Exp(-(l.since - o.at).Minutes()))
+	o.at = l.since
+	return o.load
+}
+
+// drain is how quickly a battery gets empty: its level of the last half hour, a sample a minute.
+type drain struct{ samples []sample }
 
 type sample struct {
 	level float64
@@ -194,20 +228,33 @@ type sample struct {
 const (
 	drainLeast = 2 * time.Minute  // that it must be watched for
 	drainMost  = 30 * time.Minute // that matter
+	drainEvery = time.Minute
 )
 
 func (d *drain) note(level float64, at time.Duration) {
-	d.last = sample{level, at}
-	if !d.seen || level > d.from.level || at-d.from.at > drainMost {
-		d.seen, d.from = true, d.last
+	n := len(d.samples)
+	if n > 0 && level > d.samples[n-1].level { // it was charged, or rested
+		d.samples, n = nil, 0
+	}
+	if n > 1 && at-d.samples[n-2].at < drainEvery {
+		d.samples[n-1] = sample{level, at}
+		return
+	}
+	d.samples = append(d.samples, sample{level, at})
+	for at-d.samples[0].at > drainMost {
+		d.samples = d.samples[1:]
 	}
 }
 
 // until is how long it takes to come down to a level.
 func (d *drain) until(level float64) (left time.Duration, known bool) {
-	fell, took := d.from.level-d.last.level, d.last.at-d.from.at
+	if len(d.samples) == 0 {
+		return 0, false
+	}
+	from, last := d.samples[0], d.samples[len(d.samples)-1]
+	fell, took := from.level-last.level, last.at-from.at
 	if fell <= 0 || took < drainLeast {
 		return 0, false
 	}
-	return time.Duration(max(d.last.level-level, 0) / fell * float64(took)), true
+	return time.Duration(max(last.level-level, 0) / fell * float64(took)), true
 }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -49,7 +50,7 @@ func TestManners(t *testing.T) {
 		"nothing is known": {busy, []seen{{look{}, "", false}}},
 		"battery": {phone, []seen{
 			{is(on(100, false)), "", false}, {is(on(30, false)), "", false}, {is(on(29, false)), "at 29 %: it works again when it is charged, or above 60 %", true},
-			{is(on(31, false)), "at 31 %", false}, {is(on(59, false)), "at 59 %", false}, {is(on(60, false)), "", false}, {is(on(31, false)), "", false},
+			{is(on(31, false)), "at 31 %", true}, {is(on(59, false)), "at 59 %", true}, {is(on(60, false)), "", false}, {is(on(31, false)), "", false},
 		}},
 		"charged":                       {phone, []seen{{is(on(20, false)), "at 20 %", true}, {is(on(20, true)), "", false}, {is(on(70, true)), "", false}}},
 		"a dead battery on the mains":   {phone, []seen{{is(on(0, true)), "", false}}},
@@ -57,14 +58,19 @@ func TestManners(t *testing.T) {
 		"a desk computer, only charged": {charged, []seen{{look{}, "", false}}},
 		"heat of the battery": {phone, []seen{
 			{is(warmth(45, 50)), "", false}, {is(warmth(46, 50)), "its battery is 46 °C hot: it works again below 40 °C", false},
-			{is(warmth(51, 50)), "51 °C", true}, {is(warmth(41, 50)), "41 °C", false}, {is(warmth(40, 50)), "", false},
+			{is(warmth(51, 50)), "51 °C", true}, {is(warmth(41, 50)), "41 °C", true}, {is(warmth(40, 50)), "", false},
 		}},
 		"heat": {phone, []seen{{is(warmth(30, 91)), "it is 91 °C hot", false}, {is(warmth(30, 96)), "96", true}, {is(warmth(30, 85)), "", false}}},
 		"others": {busy, []seen{
-			{look{Metrics: device.Metrics{Load: []float64{4.5}}, running: 3}, "", false}, // it is its own
-			{look{Metrics: device.Metrics{Load: []float64{5.5}}, running: 3}, "others use it, with a load of 2.5", false},
-			{look{Metrics: device.Metrics{Load: []float64{1.6}}}, "load of 1.6", false},
-			{look{Metrics: device.Metrics{Load: []float64{1.5}}}, "", false},
+			{look{Metrics: device.Metrics{Load: []float64{4.5}}, busy: 3}, "", false}, // it is its own
+			{look{Metrics: device.Metrics{Load: []float64{5.5}}, busy: 3}, "others use it, with a load of 2.5", false},
+			{look{Metrics: device.Metrics{Load: []float64{4.9}}}, "load of 1.9", false}, // its own are over, but still in the average
+			{look{Metrics: device.Metrics{Load: []float64{1.6}}, since: time.Hour}, "load of 1.6", false},
+			{look{Metrics: device.Metrics{Load: []float64{1.5}}, since: 2 * time.Hour}, "", false},
+		}},
+		"charging is not known": {phone, []seen{{is(device.Metrics{Battery: new(float64)}), "", false}}},
+		"one rule does not hide another": {phone, []seen{
+			{is(on(29, false)), "at 29 %", true}, {is(warmth(46, 96)), "it is 96 °C hot", true}, {is(warmth(46, 91)), "it is 91 °C hot", true},
 		}},
 		"quiet hours": {night, []seen{
 			{at("21:59"), "", false}, {at("22:00"), "quiet until 07:00", true}, {at("03:00"), "quiet", true}, {at("07:00"), "", false},
@@ -107,37 +113,35 @@ func TestBatteryPausesAndResumesOnce(t *testing.T) {
 	}
 }
 
-// Nothing is begun that the battery would not last for.
+// Nothing is begun that the battery would not last for, however long it is watched.
 func TestBatterySlope(t *testing.T) {
 	g := guest{Manners: phone}
-	at := func(minute int, level float64, usual time.Duration) string {
-		l := look{Metrics: on(level, false), since: time.Duration(minute) * time.Minute, usual: usual}
+	at := func(minute float64, usual time.Duration) string {
+		l := look{Metrics: on(100-minute/2, false), since: time.Duration(minute * float64(time.Minute)), usual: usual}
 		return g.look(&l).Reason
 	}
-	for i, c := range []struct {
-		minute int
-		level  float64
-		usual  time.Duration
-		works  bool
-	}{
-		{0, 80, time.Hour, true}, // nothing is known yet
-		{1, 79, time.Hour, true}, // too soon to say
-		{10, 70, 39 * time.Minute, true},
-		{10, 70, 41 * time.Minute, false}, // at 1 % a minute it has 40
-		{20, 60, 29 * time.Minute, true},
-		{25, 60, 29 * time.Minute, true},
-	} {
-		if reason := at(c.minute, c.level, c.usual); (reason == "") != c.works {
-			t.Errorf("step %d: %q", i+1, reason)
+	reasons := map[string]bool{}
+	for minute := 0.0; minute < 100; minute += 0.25 { // by then it is at 50 %
+		reason := at(minute, 3*time.Hour)
+		if reasons[reason] = true; (reason == "") != (minute < 2) {
+			t.Errorf("at %g minutes: %q", minute, reason)
 		}
 	}
-	if reason := at(30, 55, 40*time.Minute); !strings.Contains(reason, "25 % are left for 30m0s, and tasks take 40m0s here") {
-		t.Error(reason)
+	if len(reasons) > 2 || !reasons["its battery would not last for a task, which takes about 3h0m here: it works again when it is charged"] {
+		t.Errorf("%v", reasons)
+	}
+	for _, c := range []struct {
+		usual time.Duration
+		works bool
+	}{{35 * time.Minute, false}, {30 * time.Minute, true}, {39 * time.Minute, true}, {41 * time.Minute, false}} { // 40 are left, and what did not last must last surely
+		if reason := at(100, c.usual); (reason == "") != c.works {
+			t.Errorf("tasks of %v: %q", c.usual, reason)
+		}
 	}
 }
 
 func TestMannersThatMakeNoSense(t *testing.T) {
-	for _, m := range []Manners{{PauseBelow: 101}, {PauseBelow: 50, ResumeAbove: 40}, {ResumeAbove: -1}, {Heat: -3}} {
+	for _, m := range []Manners{{PauseBelow: 101}, {PauseBelow: 50, ResumeAbove: 40}, {ResumeAbove: -1}, {Heat: -3}, {PauseBelow: math.NaN()}, {Heat: math.NaN()}, {OthersLoad: math.Inf(1)}} {
 		if m.Check() == nil {
 			t.Errorf("%+v", m)
 		}
@@ -174,7 +178,11 @@ func TestHalt(t *testing.T) {
 		t.Errorf("too soon: %v", got)
 	}
 	for range 3 { // a heartbeat may come between
-		r.pass(r.c.Next().Sub(r.now))
+		wait := r.c.Next().Sub(r.now)
+		if wait <= 0 {
+			t.Fatal("it does not wait for anything")
+		}
+		r.pass(wait)
 	}
 	if got := take[KillAttempt](r); len(got) != 1 || got[0].Lease != lease(1) || got[0].Reason != "its battery is lower" {
 		t.Errorf("%v", got)
@@ -187,5 +195,37 @@ func TestHalt(t *testing.T) {
 	}
 	if b := r.c.Held(); len(b) != 2 || b[1].State != wire.HeldRunning {
 		t.Errorf("%+v", b)
+	}
+}
+
+// A worker that is to end does not wait for what stands still: that is given back, though nobody hears of it now, or goes on.
+func TestDrainWhileHalted(t *testing.T) {
+	r := newRig(t, 3)
+	r.c.StandStill(func(taskType string) bool { return taskType != task.TypeSleep })
+	r.connect()
+	r.assign(1)
+	r.assignAs(2, func(s *task.Spec) { s.AtMostOnce = true })
+	r.assignAs(3, func(s *task.Spec) { s.Type = task.TypeSleep })
+	r.step(Pressed{Reason: "quiet", Halt: true})
+	r.step(Disconnected{})
+	take[Effect](r)
+	r.step(Drain{})
+	var killed []task.Lease
+	on := true
+	for _, e := range r.done {
+		switch e := e.(type) {
+		case KillAttempt:
+			killed = append(killed, e.Lease)
+		case HaltAll:
+			on = e.On
+		}
+	}
+	if len(killed) != 1 || killed[0] != lease(1) || on {
+		t.Errorf("killed %v, stands still %v", killed, on)
+	}
+	take[Effect](r)
+	r.step(Pressed{Reason: "quieter", Halt: true})
+	if got := take[HaltAll](r); len(got) != 0 {
+		t.Errorf("%v", got)
 	}
 }

@@ -72,7 +72,9 @@ func (c *Core) ended(in *Ended) {
 	}
 	c.running--
 	c.busy = c.now
-	c.pace.over(in.ran(c.now.Sub(a.began)))
+	if !a.stood { // or nobody could tell how long it takes
+		c.pace.over(in.ran(c.now.Sub(a.began)))
+	}
 	a.state, a.result = wire.HeldEnded, in.Result
 	if a.unknown {
 		c.forget(a)

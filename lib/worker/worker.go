@@ -57,11 +57,12 @@ type Worker struct {
 	profile    atomic.Pointer[device.Profile] // replaced, never changed
 	registered *device.Profile                // what this connection's main node was told
 	guest      guest
-	looked     time.Duration // when that looked around, by executor.SinceBoot
-	full       string        // that the disk is full
-	pressed    Pressed       // as the core was told
-	life       string        // of this process, random
-	types      chan struct{} // tasks.d changed
+	zone       *time.Location // of the device
+	looked     time.Duration  // when that looked around, by executor.SinceBoot
+	full       string         // that the disk is full
+	pressed    Pressed        // as the core was told
+	life       string         // of this process, random
+	types      chan struct{}  // tasks.d changed
 	helloNow   chan helloAsk
 }
 
@@ -91,7 +92,7 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 	}
 	p := profile.Read(ctx, facts)
 	p.Slots, p.Version = o.Slots, o.Software
-	w.monitor = profile.NewMonitor(facts)
+	w.monitor, w.zone = profile.NewMonitor(facts), profile.Zone(ctx, facts)
 	w.exec, err = executor.New(executor.Options{Dir: w.home.path(dirAttempts), TasksDir: w.TypesDir(), Slots: o.Slots, Limits: o.Limits, OutputLimit: o.OutputLimit, KillGrace: o.KillGrace,
 		AllowPrivateNet: o.AllowPrivateNet, SystemInfo: w.systemInfo, Log: o.Log})
 	if err != nil {
@@ -114,6 +115,7 @@ func (w *Worker) openCore() error {
 	w.core = NewCore(w.o.Slots, kept)
 	w.core.LineUp(w.exec.Lines)
 	w.core.GiveBackAfter(w.o.Manners.GiveBackAfter)
+	w.core.StandStill(executor.StandsStill)
 	return nil
 }
 
@@ -376,7 +378,7 @@ func (w *Worker) mind() (leave bool) {
 
 // press tells the core when the device may not work, and when it may again.
 func (w *Worker) press() (leave bool) {
-	l := look{Metrics: w.monitor.Strain(context.Background()), now: time.Now(), since: executor.SinceBoot(), running: w.core.Running(), usual: w.core.Usual()}
+	l := look{Metrics: w.monitor.Strain(context.Background()), now: time.Now().In(w.zone), since: executor.SinceBoot(), busy: w.core.Busy(), usual: w.core.Usual()}
 	p := w.guest.look(&l)
 	if p.Reason == "" {
 		p.Reason = w.full
@@ -384,7 +386,7 @@ func (w *Worker) press() (leave bool) {
 	if p == w.pressed {
 		return false
 	}
-	if (p.Reason == "") != (w.pressed.Reason == "") || p.Halt != w.pressed.Halt {
+	if (p.Reason == "") != (w.pressed.Reason == "") || p.Halt != w.pressed.Halt { // not each degree
 		w.o.Log.Info("the device "+map[bool]string{true: "works again", false: "takes no tasks"}[p.Reason == ""], "reason", p.Reason, "tasks_stand_still", p.Halt)
 	}
 	w.pressed = p
