@@ -35,12 +35,7 @@ func processes() (all []entry) {
 
 func readEntry(pid int) (e entry, ok bool) {
 	var buf [512]byte
-	n := readProc(pid, "stat", buf[:])
-	_, rest, ok := bytes.Cut(buf[:n], []byte{'('})
-	if !ok {
-		return e, false
-	}
-	f := bytes.Fields(rest[bytes.LastIndexByte(rest, ')')+1:]) // behind the name, which may hold anything
+	f := readStat(pid, buf[:])
 	if len(f) < 4 || f[0][0] == 'Z' || f[0][0] == 'X' {
 		return e, false
 	}
@@ -54,13 +49,14 @@ func readEntry(pid int) (e entry, ok bool) {
 // isStopped says whether a process was stopped by a signal.
 func isStopped(pid int) bool {
 	var buf [512]byte
-	n := readProc(pid, "stat", buf[:])
-	_, rest, ok := bytes.Cut(buf[:n], []byte{'('})
-	if !ok {
-		return false
-	}
-	f := bytes.Fields(rest[bytes.LastIndexByte(rest, ')')+1:])
+	f := readStat(pid, buf[:])
 	return len(f) > 0 && f[0][0] == 'T'
+}
+
+// readStat reads what stands in the table about a process behind its name, which may hold anything: its state, its parent, its group, its session, …
+func readStat(pid int, buf []byte) (fields [][]byte) {
+	stat := buf[:readProc(pid, "stat", buf)]
+	return bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 }
 
 // readProc reads the beginning of a file about a process. What is gone, or somebody else's, is empty.
