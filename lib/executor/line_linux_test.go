@@ -416,6 +416,32 @@ func TestNobodyJoinsBeforeTheFirst(t *testing.T) {
 	}
 }
 
+// A helper is nobody else's before the one that has it is done with its launch, even if what it launched is over by then: the next would be overtaken.
+func TestHelperIsKeptUntilLaunched(t *testing.T) {
+	b := newBench(t, Options{Slots: 1})
+	l := &launch{path: "/bin/sh", argv: []string{"sh", "-c", "true"}, dir: t.TempDir()}
+	s, _, err := b.slots.place(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, message, err := s.begin(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := send(s.launches, message, nil); err != nil {
+		t.Fatal(err)
+	}
+	<-r.gone()
+	if len(b.slots.idle) != 0 || len(b.slots.working) != 1 {
+		t.Error("another could take it")
+	}
+	s.launched(r, nil)
+	s.pool.give(s)
+	if len(b.slots.idle) != 1 || len(b.slots.working) != 0 {
+		t.Error("it is lost")
+	}
+}
+
 // Systems give small pipes to who has many.
 func TestSmallPipe(t *testing.T) {
 	q := newQueue(t)

@@ -113,13 +113,20 @@ func (s *slot) launch(l *launch) (*slotted, error) {
 		return nil, err
 	}
 	err = send(s.launches, message, l.rights()) // which may wait for the helper
+	if s.launched(r, err); err != nil {
+		return nil, err
+	}
+	s.pool.give(s) // should it be over already
+	return r, nil
+}
+
+// launched lets others wait in line from now on.
+func (s *slot) launched(r *slotted, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.taken = false; err != nil {
 		s.line = slices.DeleteFunc(s.line, func(o *slotted) bool { return o == r })
-		return nil, err
 	}
-	return r, nil
 }
 
 func (s *slot) begin(l *launch) (*slotted, []byte, error) {
@@ -202,11 +209,11 @@ func (s *slot) take() {
 	s.taken = true
 }
 
-// free says whether it has none, and can be used again.
+// free says whether it has none, nor will in a moment, and can be used again.
 func (s *slot) free() (free, usable bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.line) == 0, !s.spoiled && !s.closed
+	return len(s.line) == 0 && !s.taken, !s.spoiled && !s.closed
 }
 
 // send sends a message, and descriptors with its first byte.
