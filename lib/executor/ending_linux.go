@@ -21,23 +21,31 @@ func (h *helper) ask(grace time.Duration) {
 			syscall.Kill(e.pid, syscall.SIGTERM)
 		}
 	}
-	if h.halted { // or it could not
-		h.halted = false
-		h.stand()
-	}
+	h.goOn() // or it could not end
 }
 
-// stand has every process of the attempt stand still, or go on. Children go on before their parents, who might take them for stopped otherwise; and
-// while it stands still, it is looked again and again for what got away.
-func (h *helper) stand() {
-	if !h.halted {
-		tree := h.tree()
-		for _, e := range slices.Backward(tree) {
-			syscall.Kill(e.pid, syscall.SIGCONT)
-		}
-		syscall.Kill(-h.leader, syscall.SIGCONT)
+// halt has every process of the attempt stand still, and looks again and again for what got away, until it goes on.
+func (h *helper) halt() {
+	if h.halted || h.ending {
 		return
 	}
+	h.halted = true
+	h.halts++
+	this := h.halts
+	h.stop()
+	h.repeat(haltEvery, func() time.Duration {
+		if !h.halted || h.halts != this {
+			return 0
+		}
+		h.stop()
+		return haltEvery
+	})
+}
+
+const haltEvery = time.Second
+
+// stop stops all processes, those too that are started meanwhile.
+func (h *helper) stop() {
 	syscall.Kill(-h.leader, syscall.SIGSTOP)
 	stopped := map[int]bool{}
 	for fresh := true; fresh && len(stopped) < 10_000; {
@@ -49,14 +57,18 @@ func (h *helper) stand() {
 			}
 		}
 	}
-	attempt := h.attempt
-	time.AfterFunc(time.Second, func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.halted && h.leader != 0 && h.attempt == attempt {
-			h.stand()
-		}
-	})
+}
+
+// goOn has every process go on: children before their parents, who might take them for stopped otherwise.
+func (h *helper) goOn() {
+	if !h.halted {
+		return
+	}
+	h.halted = false
+	for _, e := range slices.Backward(h.tree()) {
+		syscall.Kill(e.pid, syscall.SIGCONT)
+	}
+	syscall.Kill(-h.leader, syscall.SIGCONT)
 }
 
 // watch does what is due, and sees to it that it is called again in time if something will be.

@@ -27,9 +27,6 @@ func (s *slot) serve() {
 	s.pool.leave(s)
 	s.close()
 	awaitEnd(s.pid)
-	s.mu.Lock()
-	s.dead = true
-	s.mu.Unlock()
 	s.read() // what it has written before it was killed
 	for i, r := range s.empty() {
 		if i > 0 { // behind the one that ran then
@@ -145,7 +142,8 @@ func (s *slot) judgeAll() (more bool) {
 	return true
 }
 
-// judge takes a verdict, unless something comes before it that is heard of by a bell: that its attempt is shown, or the long verdict of another. Who hears of the attempt's end finds its helper free, if nobody else is in line.
+// judge takes a verdict, unless its attempt is to be shown before, which a bell says. A long one, which comes through the socket, may come later than those of
+// attempts behind it. Who hears of the attempt's end finds its helper free, if nobody else is in line.
 func (s *slot) judge(message []byte) (taken bool) {
 	r := reader(message[4:])
 	attempt, shown, e := r.verdict()
@@ -157,7 +155,7 @@ func (s *slot) judge(message []byte) (taken bool) {
 	return ok
 }
 
-// next takes the first attempt out of the line, if it is this one. ok is false if something comes before it.
+// next takes an attempt out of the line. ok is false if it is to be shown before.
 func (s *slot) next(attempt uint32, shown, spoiled bool) (first *slotted, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,7 +163,7 @@ func (s *slot) next(attempt uint32, shown, spoiled bool) (first *slotted, ok boo
 	switch {
 	case i < 0:
 		return nil, true // it was given up
-	case !s.dead && (i > 0 || shown && !s.long):
+	case shown && !s.long:
 		return nil, false
 	}
 	first = s.line[i]

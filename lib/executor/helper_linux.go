@@ -37,6 +37,7 @@ type helper struct {
 	until   time.Duration // when it is asked to, by SinceBoot; 0: never
 	grace   time.Duration // between the two
 	halted  bool          // the attempt stands still
+	halts   int           // how often any was halted
 	fenced  bool          // it was asked to because of that time
 	timer   *time.Timer
 	early   []order // about attempts that have not begun
@@ -212,11 +213,9 @@ func (h *helper) do(o order) {
 	case o.kind == sayFence:
 		h.until, h.grace = o.until, o.grace
 	case o.kind == sayHalt:
-		h.halted = !h.ending
-		h.stand()
+		h.halt()
 	case o.kind == sayGo:
-		h.halted = false
-		h.stand()
+		h.goOn()
 	case o.kind == sayBlind:
 		h.swallow()
 	case !h.ending:
@@ -290,6 +289,23 @@ func (h *helper) orders() (mine []order) {
 		return o.attempt <= h.attempt
 	})
 	return mine
+}
+
+// repeat does something again and again while the attempt runs that runs now: after the first time, and then after what it answers; 0: that was enough.
+func (h *helper) repeat(after time.Duration, do func() (again time.Duration)) {
+	attempt := h.attempt
+	var once func()
+	once = func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.attempt != attempt || h.leader == 0 {
+			return
+		}
+		if again := do(); again > 0 {
+			time.AfterFunc(again, once)
+		}
+	}
+	time.AfterFunc(after, once)
 }
 
 // spawn starts the program that is launched, and makes its pipes.

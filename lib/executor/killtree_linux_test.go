@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -488,9 +489,14 @@ func TestHaltAndJobControl(t *testing.T) {
 		ended <- b.do(t.Context(), attempt(t, "command", task.Command{Argv: []string{"bash", "-c", "set -m; sh -c 'echo; exec sleep 0.5'; echo rc=$?"}}))
 	}()
 	<-ready
+	b.slots.mu.Lock()
+	helper := b.slots.working[0].pid
+	b.slots.mu.Unlock()
 	for range 3 {
 		b.Halt(true)
-		time.Sleep(50 * time.Millisecond)
+		for slices.ContainsFunc(descendants(helper), func(e entry) bool { return !isStopped(e.pid) }) {
+			time.Sleep(time.Millisecond)
+		}
 		b.Halt(false)
 	}
 	check(t, <-ended, task.AttemptCompleted, 0, "")

@@ -85,22 +85,15 @@ func (h *helper) meter() {
 	if h.limits.Memory == 0 && h.limits.Processes == 0 {
 		return
 	}
-	attempt, wait := h.attempt, measureFirst
-	var measure func()
-	measure = func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.attempt != attempt || h.leader == 0 {
-			return
-		}
+	wait := measureFirst
+	h.repeat(wait, func() time.Duration {
 		if h.over = h.excess(); h.over != 0 {
 			h.killTree()
-			return
+			return 0
 		}
 		wait = min(wait*2, measureEvery)
-		time.AfterFunc(wait, measure)
-	}
-	time.AfterFunc(wait, measure)
+		return wait
+	})
 }
 
 func (h *helper) excess() excess {

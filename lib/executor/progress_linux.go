@@ -62,19 +62,11 @@ func newestLine(b []byte) string {
 
 // followProgress tells the host what the attempt says that runs, now and then.
 func (h *helper) followProgress() {
-	attempt := h.attempt
-	var follow func()
-	follow = func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.attempt != attempt || h.leader == 0 {
-			return
-		}
+	h.repeat(0, func() time.Duration {
 		if line := h.readProgress(); line != "" {
-			h.say(&bell{kind: ringProgress, attempt: attempt, size: uint32(len(line))})
+			h.say(&bell{kind: ringProgress, attempt: h.attempt, size: uint32(len(line))})
 			h.send([]byte(line), nil)
 		}
-		time.AfterFunc(progressEvery, follow)
-	}
-	time.AfterFunc(0, follow)
+		return progressEvery
+	})
 }

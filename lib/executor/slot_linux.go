@@ -27,7 +27,6 @@ type slot struct {
 	lines   uint32     // the number of the line: a helper begins none of those that waited when it showed the attempt before them
 	long    bool       // the first was shown, and runs on
 	taken   bool       // by one that is about to be launched: nobody else may wait in its line yet
-	dead    bool       // all verdicts count now, in whatever order
 	guard   *time.Timer
 	spoiled bool // it waits for what cannot be killed
 	quiet   int  // times in a row that the guard has found it stopped

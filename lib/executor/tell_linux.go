@@ -53,25 +53,17 @@ const swallowEvery = 20 * time.Millisecond
 
 // swallow reads what the attempt prints that runs, for nobody: otherwise it could not go on.
 func (h *helper) swallow() {
-	if h.out == closed || !h.shown {
-		return
-	}
-	for _, pipe := range []int{h.out, h.err} {
-		p := []unix.PollFd{{Fd: int32(pipe), Events: unix.POLLIN}}
-		for n, err := unix.Poll(p, 0); err == nil && n > 0 && p[0].Revents&unix.POLLIN != 0; n, err = unix.Poll(p, 0) {
-			var nothing []byte
-			if !readMore(pipe, &nothing) {
-				break
+	h.repeat(0, func() time.Duration {
+		for _, pipe := range []int{h.out, h.err} {
+			p := []unix.PollFd{{Fd: int32(pipe), Events: unix.POLLIN}}
+			for n, err := unix.Poll(p, 0); err == nil && n > 0 && p[0].Revents&unix.POLLIN != 0; n, err = unix.Poll(p, 0) {
+				var nothing []byte
+				if !readMore(pipe, &nothing) {
+					break
+				}
 			}
 		}
-	}
-	attempt := h.attempt
-	time.AfterFunc(swallowEvery, func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.attempt == attempt {
-			h.swallow()
-		}
+		return swallowEvery
 	})
 }
 
