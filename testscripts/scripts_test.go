@@ -130,11 +130,12 @@ func setup(e *testscript.Env, bin string) error {
 		return err
 	}
 	for name, value := range map[string]string{
-		"MAN":            man,
-		"PATH":           bin + string(os.PathListSeparator) + os.Getenv("PATH"),
-		"HOME":           filepath.Join(e.WorkDir, "home"),
-		"XDG_STATE_HOME": filepath.Join(e.WorkDir, "state"),
-		"RC_DATA":        filepath.Join(e.WorkDir, "main"),
+		"MAN":                    man,
+		"PATH":                   bin + string(os.PathListSeparator) + os.Getenv("PATH"),
+		"HOME":                   filepath.Join(e.WorkDir, "home"),
+		"XDG_STATE_HOME":         filepath.Join(e.WorkDir, "state"),
+		"RC_DATA":                filepath.Join(e.WorkDir, "main"),
+		"RC_WORKERD_ALLOW_WRITE": e.WorkDir, // where tasks tell what they do
 	} {
 		e.Setenv(name, value)
 	}

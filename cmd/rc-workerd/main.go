@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
@@ -51,10 +53,16 @@ type serve struct {
 	KillGrace       cli.Duration `default:"10s" help:"Time that a task has to end by itself before it is killed."`
 	AllowPrivateNet bool         `help:"Let http_request tasks reach private addresses."`
 
+	Type       []string `name:"allow-type" group:"What tasks may do" placeholder:"TYPE" help:"Type of task that may run here; may be repeated. Default: all."`
+	AllowWrite []string `group:"What tasks may do" placeholder:"PATH" help:"File or directory that tasks may change beside their own; may be repeated."`
+	TaskUser   string   `group:"What tasks may do" placeholder:"USER" help:"User that tasks run as where this runs as root; root as this does. Default: one that is nobody's."`
+
 	TaskMemory    cli.Bytes    `group:"What one task may use" placeholder:"SIZE" default:"0" help:"End a task whose processes use more memory; 0 never."`
 	TaskProcesses int          `group:"What one task may use" placeholder:"N" default:"0" help:"End a task that has more processes; 0 never."`
+	TaskDisk      cli.Bytes    `group:"What one task may use" placeholder:"SIZE" default:"0" help:"End a task whose directory holds more; 0 never."`
 	TaskFileSize  cli.Bytes    `group:"What one task may use" placeholder:"SIZE" default:"0" help:"Let no task write a larger file; 0 any."`
 	TaskCPUTime   cli.Duration `group:"What one task may use" name:"task-cpu-time" placeholder:"TIME" default:"0s" help:"End a process that uses more; 0 never."`
+	TaskCPUs      float64      `group:"What one task may use" name:"task-cpus" placeholder:"N" default:"0" help:"Processors that a task keeps busy at the most, as 0.5; 0 all."`
 	Nice          int          `group:"What one task may use" placeholder:"N" default:"0" help:"How far tasks stand back behind all else, up to 19."`
 
 	OnlyCharging   bool         `group:"As a guest of this device" help:"Work only while the battery is charged."`
@@ -76,10 +84,17 @@ func (w *serve) Run(ctx context.Context, all *workerd, env cli.Env, log *cli.Log
 	if w.TaskCPUTime > 0 && time.Duration(w.TaskCPUTime) < time.Second {
 		return cli.Exit(cli.Usage, fmt.Errorf("--task-cpu-time %s: a second at the least", w.TaskCPUTime))
 	}
-	if w.TaskProcesses < 0 || w.Nice < 0 || w.Nice > 19 {
-		return cli.Exit(cli.Usage, errors.New("what one task may use: --task-processes is not negative, and --nice is between 0 and 19"))
+	if w.TaskProcesses < 0 || w.TaskCPUs < 0 || w.Nice < 0 || w.Nice > 19 {
+		return cli.Exit(cli.Usage, errors.New("what one task may use: --task-processes and --task-cpus are not negative, and --nice is between 0 and 19"))
 	}
 	options := w.options(all.dataDir(env), env, log)
+	if all.Config.Path != "" { // a join code may stand in it
+		options.Secrets = []string{all.Config.Path}
+	}
+	var err error
+	if options.TaskUser, err = taskUser(w.TaskUser); err != nil {
+		return cli.Exit(cli.Usage, err)
+	}
 	if err := options.Manners.Check(); err != nil {
 		return cli.Exit(cli.Usage, fmt.Errorf("as a guest of this device: %w", err))
 	}
@@ -112,7 +127,9 @@ func (w *serve) options(dir string, env cli.Env, log *cli.Log) worker.Options {
 	_, beat := cli.Watchdog()
 	o := worker.Options{Dir: dir, JoinCode: w.Join, MainData: w.MainData, Name: w.Name, Slots: w.Slots, Role: w.Role, Tags: w.Tag,
 		OutputLimit: int64(w.OutputLimit), KillGrace: time.Duration(w.KillGrace), AllowPrivateNet: w.AllowPrivateNet,
-		Limits: executor.Limits{Memory: int64(w.TaskMemory), Processes: w.TaskProcesses, FileSize: int64(w.TaskFileSize), CPUTime: time.Duration(w.TaskCPUTime), Nice: w.Nice},
+		AllowWrite: w.AllowWrite, Types: w.Type,
+		Limits: executor.Limits{Memory: int64(w.TaskMemory), Processes: w.TaskProcesses, Disk: int64(w.TaskDisk), FileSize: int64(w.TaskFileSize), CPUTime: time.Duration(w.TaskCPUTime),
+			CPUs: w.TaskCPUs, Nice: w.Nice},
 		Manners: worker.Manners{OnlyCharging: w.OnlyCharging, PauseBelow: w.PauseBelow, ResumeAbove: w.ResumeAbove, BatteryHeat: w.MaxBatteryHeat,
 			Heat: w.MaxHeat, OthersLoad: w.MaxOthersLoad, Quiet: w.QuietHours, GiveBackAfter: time.Duration(w.GiveBackAfter)},
 		Software: "rc-workerd " + cli.Version, Env: env, Log: log.Logger, Beat: beat, Ready: cli.Ready}
@@ -121,6 +138,24 @@ func (w *serve) options(dir string, env cli.Env, log *cli.Log) worker.Options {
 		o.Slots = runtime.NumCPU()
 	}
 	return o
+}
+
+// nobody is a user that no system gives away: https://systemd.io/UIDS-GIDS has it among those that are not used.
+const nobody = 2_000_000_000
+
+// taskUser is the number of the user that tasks run as; 0: as this process does.
+func taskUser(name string) (int, error) {
+	if name == "" {
+		return nobody, nil
+	}
+	if id, err := strconv.Atoi(name); err == nil && id >= 0 {
+		return id, nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, fmt.Errorf("--task-user: %w", err)
+	}
+	return strconv.Atoi(u.Uid)
 }
 
 func (w *workerd) dataDir(env cli.Env) string {

@@ -35,6 +35,10 @@ func (s *Spec) fromJSON(stdin io.Reader, common task.Spec) ([]task.Spec, error) 
 func decodeSpec(line []byte, common task.Spec) (task.Spec, error) {
 	spec := common
 	spec.Requirements.Tags = slices.Clone(common.Requirements.Tags) // decoding writes into it
+	if common.Limits != nil {
+		own := *common.Limits // and into this
+		spec.Limits = &own
+	}
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&spec); err != nil {

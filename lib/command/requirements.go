@@ -10,7 +10,7 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/task"
 )
 
-const requirementNames = "cpu=N, mem=SIZE, storage=SIZE, platform=NAME, role=NAME, tag=NAME, device=NAME, gpu"
+const requirementNames = "cpu=N, mem=SIZE, storage=SIZE, platform=NAME, role=NAME, tag=NAME, device=NAME, sandbox=LEVEL, gpu"
 
 // parseRequirements reads what --require says: cpu=2, mem=1GiB, tag=kitchen, gpu. Only tags may stand there more than once.
 func parseRequirements(items []string) (task.Requirements, error) {
@@ -48,6 +48,8 @@ func setRequirement(r *task.Requirements, name, value string, has bool) (err err
 		r.Tags = append(r.Tags, value)
 	case "device":
 		r.Device = value
+	case "sandbox":
+		r.Sandbox, err = parseLevel(value)
 	case "gpu":
 		r.GPU = true
 	default:
@@ -60,6 +62,14 @@ func parseCores(value string) (int, error) {
 	n, err := strconv.ParseUint(value, 10, 16)
 	if err != nil {
 		return 0, fmt.Errorf("a number of cores")
+	}
+	return int(n), nil
+}
+
+func parseLevel(value string) (int, error) {
+	n, err := strconv.ParseUint(value, 10, 8)
+	if err != nil || n > task.MaxSandbox {
+		return 0, fmt.Errorf("a level between 0 and %d", task.MaxSandbox)
 	}
 	return int(n), nil
 }

@@ -24,8 +24,12 @@ type Spec struct {
 	RetryOn  []int             `placeholder:"STATUS" help:"With --retries: only after these exit statuses; 124 is a timeout."`
 	Once     bool              `name:"at-most-once" help:"Never begin it twice: if its device is lost it fails."`
 	Alone    bool              `name:"exclusive" help:"Never run it twice at the same time: a device that is cut off ends it."`
-	Require  []string          `placeholder:"WHAT" help:"What a device must have: cpu=2, mem=1GiB, storage=10GiB, platform=android, role=mobile, tag=x, gpu."`
+	Require  []string          `placeholder:"WHAT" help:"What a device must have: cpu=2, mem=1GiB, storage=10GiB, platform=android, role=mobile, tag=x, sandbox=2, gpu."`
 	Device   string            `placeholder:"NAME" help:"Run on this device and no other."`
+	CPUs     float64           `name:"cpus" default:"0" placeholder:"N" help:"Let it keep no more processors busy, as 0.5; 0 any number."`
+	Memory   cli.Bytes         `default:"0" placeholder:"SIZE" help:"End it when it uses more memory; 0 never."`
+	Procs    int               `name:"processes" default:"0" placeholder:"N" help:"End it when it has more processes; 0 never."`
+	Disk     cli.Bytes         `default:"0" placeholder:"SIZE" help:"End it when its directory holds more; 0 never."`
 	Env      map[string]string `placeholder:"K=V" mapsep:"none" help:"Variable for the task; may be given again."`
 	Argv     []string          `arg:"" optional:"" name:"command" passthrough:"partial" help:"Program to run, with its arguments."`
 }
@@ -113,8 +117,17 @@ func (s *Spec) common() (task.Spec, error) {
 	}
 	return task.Spec{
 		Name: s.Name, Priority: s.Priority, Timeout: time.Duration(s.Timeout).Seconds(),
-		Retries: s.Retries, Requirements: r, Policy: policy,
+		Retries: s.Retries, Requirements: r, Policy: policy, Provision: task.Provision{Limits: s.limits()},
 	}, nil
+}
+
+// limits is what a run may use; nil: as much as the device has.
+func (s *Spec) limits() *task.Limits {
+	l := task.Limits{Memory: int64(s.Memory), Processes: s.Procs, Disk: int64(s.Disk), CPUs: s.CPUs}
+	if l == (task.Limits{}) {
+		return nil
+	}
+	return &l
 }
 
 // policy is how often the tasks may run.

@@ -56,12 +56,14 @@ const ContactLost = "lost"
 type Profile struct {
 	Info         Info     `json:"device_info"`
 	Hardware     Hardware `json:"hardware_specs"`
-	Capabilities []string `json:"capabilities"`         // computational, network_services, mobile_specific, storage, gpu
-	Tags         []string `json:"tags,omitempty"`       // given by its owner
-	TaskTypes    []string `json:"task_types,omitempty"` // what it can run; empty: it takes no tasks
-	Slots        int      `json:"slots"`                // attempts that it runs at once
-	Tools        []string `json:"tools,omitempty"`      // programs found: gcc, ffmpeg, …
-	Version      string   `json:"version,omitempty"`    // of the worker
+	Capabilities []string `json:"capabilities"`            // computational, network_services, mobile_specific, storage, gpu
+	Tags         []string `json:"tags,omitempty"`          // given by its owner
+	TaskTypes    []string `json:"task_types,omitempty"`    // what it can run; empty: it takes no tasks
+	Slots        int      `json:"slots"`                   // attempts that it runs at once
+	Tools        []string `json:"tools,omitempty"`         // programs found: gcc, ffmpeg, …
+	Version      string   `json:"version,omitempty"`       // of the worker
+	Sandbox      int      `json:"sandbox_level,omitempty"` // how far tasks are kept from the rest of it, 0 to 4: see retire-cluster(7)
+	SandboxGaps  []string `json:"sandbox_gaps,omitempty"`
 }
 
 // Info says what kind of system a device is.

@@ -10,6 +10,9 @@ import (
 
 // startDirectly starts a program as a child of this process.
 func (x *Executor) startDirectly(l *launch) (running, error) {
+	if err := l.settle(&x.dirs); err != nil {
+		return nil, err
+	}
 	if l.stdin == nil {
 		l.stdin = x.null
 	}

@@ -59,12 +59,17 @@ func (h *helper) stop() {
 	}
 }
 
-// goOn has every process go on: children before their parents, who might take them for stopped otherwise.
+// goOn ends what halt has begun.
 func (h *helper) goOn() {
-	if !h.halted {
-		return
+	if h.halted || h.slowed {
+		h.halted = false
+		h.proceed()
 	}
-	h.halted = false
+}
+
+// proceed has every process go on: children before their parents, who might take them for stopped otherwise.
+func (h *helper) proceed() {
+	h.slowed = false
 	for _, e := range slices.Backward(h.tree()) {
 		syscall.Kill(e.pid, syscall.SIGCONT)
 	}
@@ -113,6 +118,7 @@ func (h *helper) wake(left time.Duration) {
 func (h *helper) killTree() {
 	syscall.Kill(-h.leader, syscall.SIGKILL)
 	syscall.Kill(h.leader, syscall.SIGKILL) // should it have joined another group
+	h.group.kill()
 	killAll(h.tree)
 }
 
@@ -133,6 +139,9 @@ func (h *helper) waitFor(leader int, v *verdict) {
 		status, usage, err := reap(pid)
 		if pid == leader {
 			v.ended(status, &usage, err)
+			if h.over == 0 && h.group != nil {
+				h.over = h.group.excess()
+			}
 			h.leader, v.fenced, v.over = 0, h.fenced, h.over
 			h.mu.Unlock()
 			return

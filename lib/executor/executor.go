@@ -19,10 +19,12 @@ import (
 
 // Options is what the owner of a device decides about the attempts that run on it.
 type Options struct {
-	Dir             string // private directories are made below it; it is the executor's alone
-	TasksDir        string // the folder of custom types, tasks.d; "": none
-	Slots           int    // how many attempts run at a time while others are lined up behind them; 0: none are
+	Dir             string   // private directories are made below it; it is the executor's alone
+	TasksDir        string   // the folder of custom types, tasks.d; "": none
+	Only            []string // types of task that may run; none: all that can
+	Slots           int      // how many attempts run at a time while others are lined up behind them; 0: none are
 	Limits          Limits
+	Sandbox         Sandbox
 	OutputLimit     int64                     // bytes kept of what one attempt prints; 0: 8 MiB
 	KillGrace       time.Duration             // between asking a process to end and ending it; 0: 10 s
 	AllowPrivateNet bool                      // http_request may reach private addresses
@@ -39,6 +41,8 @@ type Executor struct {
 	path    string   // PATH among it
 	http    *http.Client
 	slots   slots
+
+	confined Confinement
 
 	programs programs
 	fences   fences
@@ -93,7 +97,8 @@ func New(o Options) (*Executor, error) {
 		return nil, fmt.Errorf("executor: %w", err)
 	}
 	x.inherit, x.path = inherited()
-	x.slots.prepare(o.Slots, o.Limits, x.inherit)
+	x.slots.prepare(o.Slots, x.inherit)
+	x.confine()
 	return x, nil
 }
 
@@ -124,6 +129,12 @@ func (x *Executor) Clean() error {
 	return x.dirs.clean()
 }
 
+// Close gives up what the executor has of the system. No attempt may run any more.
+func (x *Executor) Close() error {
+	x.slots.release()
+	return nil
+}
+
 // Run runs an attempt to its end and says how it ended; a program that failed and one that could not be run are both
 // results, and only the second kind may lack an exit code. When ctx is cancelled the attempt is killed.
 func (x *Executor) Run(ctx context.Context, a Attempt, sink Sink) task.Result {
@@ -147,6 +158,9 @@ func (x *Executor) run(ctx context.Context, a Attempt, out *output) task.Result 
 	}
 	if !isProgram(a.Spec.Type) {
 		defer stop(a.limit(0))
+	}
+	if !x.allows(a.Spec.Type) {
+		return notRun("tasks of type %s are not allowed on this device", a.Spec.Type)
 	}
 	switch a.Spec.Type {
 	case task.TypeCommand:

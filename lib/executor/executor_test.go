@@ -74,7 +74,7 @@ func (b *bench) do(ctx context.Context, a Attempt) task.Result {
 	b.out.Reset()
 	b.err.Reset()
 	r := b.Run(ctx, a, b.sink)
-	left, err := filepath.Glob(filepath.Join(b.options.Dir, "*", "*"))
+	left, err := filepath.Glob(filepath.Join(b.options.Dir, "*", "*", "*"))
 	if err != nil || len(left) > 0 {
 		b.t.Errorf("left in the directory: %v, %v", left, err)
 	}
@@ -250,7 +250,7 @@ func TestEnvironment(t *testing.T) {
 		}
 		got[name] = value
 	}
-	if got["HOME"] != got["TMPDIR"] || filepath.Dir(got["HOME"]) != b.options.Dir {
+	if got["HOME"] != got["TMPDIR"] || !strings.HasPrefix(got["HOME"], b.options.Dir+"/") {
 		t.Errorf("HOME=%s TMPDIR=%s", got["HOME"], got["TMPDIR"])
 	}
 	delete(got, "HOME")
@@ -277,7 +277,7 @@ func TestPrivateDirectory(t *testing.T) {
 	check(t, b.sh(`printf '#!/bin/sh\necho ran' >s; chmod +x s; ./s`), task.AttemptCompleted, 0, "")
 	b.printed("ran\n", "")
 	check(t, b.sh(`rmdir "$PWD"`), task.AttemptCompleted, 0, "")
-	if err := os.Remove(b.options.Dir); err != nil {
+	if err := os.RemoveAll(b.options.Dir); err != nil {
 		t.Error(err)
 	}
 	check(t, b.sh(`true`), task.AttemptCompleted, 0, "")

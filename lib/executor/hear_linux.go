@@ -44,6 +44,10 @@ func (s *slot) serve() {
 	syscall.Close(s.orders)
 	syscall.Close(s.verdicts)
 	reap(s.pid)
+	s.dirs.end()
+	if s.cgroup != "" {
+		removeCgroup(s.cgroup)
+	}
 }
 
 // hear waits for a bell and does what it says; there is none when the helper has ended, or is to.

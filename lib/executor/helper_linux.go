@@ -38,14 +38,17 @@ type helper struct {
 	grace   time.Duration // between the two
 	halted  bool          // the attempt stands still
 	halts   int           // how often any was halted
+	slowed  bool          // it stands still for a moment, see throttle
 	fenced  bool          // it was asked to because of that time
 	timer   *time.Timer
 	early   []order // about attempts that have not begun
 
 	progress int // our end of the pipe for it
 	says     int // the programs' end
-	limits   Limits
-	over     excess // the limit that the attempt was ended for
+	setup    setup
+	weigh    time.Duration // to spare the disk: the longer it takes to see how much is in a directory, the more seldom that is looked at
+	group    *group        // nil: none
+	over     excess        // the limit that the attempt was ended for
 	began    time.Time
 	out, err int    // our ends of its pipes
 	shown    bool   // the host has them too
@@ -76,19 +79,27 @@ const (
 
 // runHelper is all that a helper does.
 func runHelper() {
-	runtime.LockOSThread() // programs are told when the thread that started them ends: it never does
+	runtime.LockOSThread() // the first one, which is the process to others: no attempt has rights on it
 	debug.SetGCPercent(25) // of the 4 MiB that Go begins with
 	h := &helper{in: newInbox(slotLaunch), out: closed, err: closed}
-	err := errors.New("no limits are given")
+	err := errors.New("it is not said how")
 	if len(os.Args) == 2 {
-		err = errors.Join(h.prepare(), h.limit(os.Args[1]), h.openProgress())
+		err = errors.Join(h.prepare(), h.setUp(os.Args[1]), h.openProgress())
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, slotName+": only rc-workerd starts this:", err)
-		os.Exit(64)
+	check := func(err error) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, slotName+": only rc-workerd starts this:", err)
+			os.Exit(64)
+		}
 	}
-	go h.obey()
-	h.serve()
+	check(err)
+	go func() {
+		runtime.LockOSThread() // programs are killed when the thread that started them ends: this one never does
+		check(h.confine())
+		h.serve()
+	}()
+	h.obey()
+	select {} // serve ends this process
 }
 
 // prepare gives the programs to come a clean start.
@@ -104,13 +115,13 @@ func (h *helper) prepare() error {
 	if name, err := syscall.BytePtrFromString(slotComm); err == nil {
 		unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
 	}
-	unix.Prctl(unix.PR_SET_TIMERSLACK, usualSlack, 0, 0, 0) // which the programs have from this thread
+	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // nobody looks into this process, nor changes it
 	closeOnExec()
 	unix.SetNonblock(slotVerdict, true)
 	// Caught, since what is ignored stays so in the programs. When to end is the host's decision, and goes through the socket.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGPIPE, syscall.SIGALRM,
 		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGXCPU, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
-	return os.NewSyscallError("sigmask", unix.PthreadSigmask(unix.SIG_SETMASK, new(unix.Sigset_t), nil))
+	return nil
 }
 
 // closeOnExec keeps programs from inheriting anything that this process has inherited.
@@ -192,7 +203,7 @@ func (h *helper) obey() {
 				h.killTree()
 			}
 			h.mu.Unlock()
-			return // serve ends this process
+			return
 		}
 		r := reader(m[5:])
 		o := order{kind: messageKind(m[4]), attempt: r.number(), until: r.span(), grace: r.span()}
@@ -253,14 +264,20 @@ func (h *helper) start(in int) (pid int, err error) {
 	case hostGone():
 		os.Exit(0)
 	}
+	if l.lined {
+		if err := h.clear(l.dir); err != nil {
+			return 0, err
+		}
+	}
 	h.shown = false
 	h.limitCPU()
+	h.group.limit(&l.limits)
 	h.began = time.Now()
 	if pid, err = h.spawn(in); err != nil {
 		return 0, err
 	}
 	h.limitProgram(pid)
-	h.leader, h.ending, h.fenced, h.halted, h.over = pid, false, false, false, 0
+	h.leader, h.ending, h.fenced, h.halted, h.slowed, h.over = pid, false, false, false, false, 0
 	h.until, h.grace = l.until, l.untilGrace
 	h.watch()
 	for _, o := range orders {
@@ -326,11 +343,12 @@ func (h *helper) spawn(in int) (pid int, err error) {
 	defer syscall.Close(stderr[1])
 	h.out, h.err = stdout[0], stderr[0]
 	h.readProgress() // of the one before
+	h.own(stdout[1], stderr[1])
 	pid, err = syscall.ForkExec(h.launch.path, h.launch.argv, &syscall.ProcAttr{
 		Dir:   h.launch.dir,
 		Env:   h.launch.env,
 		Files: []uintptr{uintptr(in), uintptr(stdout[1]), uintptr(stderr[1]), uintptr(h.says)},
-		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+		Sys:   h.setup.attributes(h.group),
 	})
 	if err != nil {
 		h.closePipes()

@@ -2,9 +2,9 @@ package executor
 
 import (
 	"bytes"
-	"encoding/json"
-	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -19,38 +19,15 @@ const (
 	measureEvery = time.Second
 )
 
-// encode is the argument of a helper that says its limits.
-func (l *Limits) encode() string {
-	b, err := json.Marshal(l)
-	if err != nil { // of plain fields
-		return "{}"
-	}
-	return string(b)
-}
-
-// limit takes the limits of all programs to come. A stricter one that this process was started with stays.
-func (h *helper) limit(encoded string) error {
-	if err := json.Unmarshal([]byte(encoded), &h.limits); err != nil {
-		return fmt.Errorf("limits: %w", err)
-	}
+// limit sets the limits of all programs to come. A stricter one that this process was started with stays.
+func (h *helper) limit() error {
 	if err := lower(unix.RLIMIT_CORE, 0); err != nil {
 		return err
 	}
-	if h.limits.FileSize > 0 {
-		if err := lower(unix.RLIMIT_FSIZE, uint64(h.limits.FileSize)); err != nil {
-			return err
-		}
+	if h.setup.FileSize > 0 {
+		return lower(unix.RLIMIT_FSIZE, uint64(h.setup.FileSize))
 	}
-	if h.limits.Nice > 0 { // of this thread, and so of what it starts
-		now, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
-		if nice := 20 - now; err == nil && h.limits.Nice > nice { // as the system call has it
-			err = unix.Setpriority(unix.PRIO_PROCESS, 0, h.limits.Nice)
-		}
-		if err != nil {
-			return os.NewSyscallError("setpriority", err)
-		}
-	}
-	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+	return nil
 }
 
 // lower sets a limit of this process, unless it is lower.
@@ -66,7 +43,7 @@ func lower(what int, most uint64) error {
 // limitCPU has a program that is about to be started end when it has used its time, and all that it starts: they inherit this process's own limit, which
 // only sends signals that are caught here, and is set anew because the system raises it each time.
 func (h *helper) limitCPU() {
-	seconds := uint64((h.limits.CPUTime + time.Second - 1) / time.Second)
+	seconds := uint64((h.setup.CPUTime + time.Second - 1) / time.Second)
 	var now unix.Rlimit
 	if seconds > 0 && unix.Getrlimit(unix.RLIMIT_CPU, &now) == nil {
 		unix.Setrlimit(unix.RLIMIT_CPU, &unix.Rlimit{Cur: min(seconds, now.Max), Max: now.Max})
@@ -75,14 +52,14 @@ func (h *helper) limitCPU() {
 
 // limitProgram has a program that was just started killed a second after that, should it not heed the signal.
 func (h *helper) limitProgram(pid int) {
-	if seconds := uint64((h.limits.CPUTime + time.Second - 1) / time.Second); seconds > 0 {
+	if seconds := uint64((h.setup.CPUTime + time.Second - 1) / time.Second); seconds > 0 {
 		unix.Prlimit(pid, unix.RLIMIT_CPU, &unix.Rlimit{Cur: seconds, Max: seconds + 1}, nil) // it is there: it was not waited for
 	}
 }
 
 // meter measures the attempt that runs, again and again, more seldom as it runs on.
 func (h *helper) meter() {
-	if h.limits.Memory == 0 && h.limits.Processes == 0 {
+	if l := &h.launch.limits; l.Memory == 0 && l.Processes == 0 && l.Disk == 0 {
 		return
 	}
 	wait := measureFirst
@@ -92,19 +69,45 @@ func (h *helper) meter() {
 			return 0
 		}
 		wait = min(wait*2, measureEvery)
-		return wait
+		return wait + h.weigh
 	})
 }
 
 func (h *helper) excess() excess {
+	if over := h.group.excess(); over != 0 {
+		return over
+	}
 	tree := h.tree()
-	if h.limits.Processes > 0 && len(tree) > h.limits.Processes {
+	if h.launch.limits.Processes > 0 && len(tree) > h.launch.limits.Processes {
 		return ofProcesses
 	}
-	if h.limits.Memory > 0 && used(tree, resident) > h.limits.Memory && used(tree, owned) > h.limits.Memory {
+	if h.launch.limits.Memory > 0 && used(tree, resident) > h.launch.limits.Memory && used(tree, owned) > h.launch.limits.Memory {
 		return ofMemory
 	}
+	if l := h.launch.limits.Disk; l > 0 {
+		begin := time.Now()
+		bytes := held(h.launch.dir)
+		h.weigh = 20 * time.Since(begin)
+		if bytes > l {
+			return ofDisk
+		}
+	}
 	return 0
+}
+
+// held is what is in a directory, on the disk.
+func held(dir string) (bytes int64) {
+	filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return nil // it is gone, or nobody may see it
+		}
+		var st unix.Stat_t
+		if unix.Lstat(path, &st) == nil {
+			bytes += st.Blocks * 512
+		}
+		return nil
+	})
+	return bytes
 }
 
 // used is what processes use together.

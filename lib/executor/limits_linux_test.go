@@ -49,6 +49,34 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// A task's own limits hold where they are stricter than the device's, and for that task alone.
+func TestLimitsOfTask(t *testing.T) {
+	b := newBench(t, Options{Limits: Limits{Memory: 1 << 30, Disk: 8 << 20}})
+	eats := "x=$(head -c 100000000 /dev/zero | tr '\\0' x); sleep 0.4"
+	writes := "head -c 20000000 /dev/zero >file; sleep 60"
+	for _, c := range []struct {
+		script string
+		own    *task.Limits
+		code   int
+		reason string
+	}{
+		{eats, &task.Limits{Memory: 64 << 20}, 137, "it used more than 64 MiB of memory"},
+		{eats, nil, 0, ""},
+		{writes, nil, 137, "its directory held more than 8 MiB"},
+		{writes, &task.Limits{Disk: 4 << 20}, 137, "its directory held more than 4 MiB"},
+		{writes, &task.Limits{Disk: 1 << 30}, 137, "its directory held more than 8 MiB"},
+		{"for i in 1 2 3 4 5 6 7 8; do sleep 60 & done; wait", &task.Limits{Processes: 4}, 137, "it had more than 4 processes"},
+	} {
+		a := attempt(t, task.TypeShell, task.Shell{Script: c.script})
+		a.Spec.Limits = c.own
+		status := task.AttemptFailed
+		if c.code == 0 {
+			status = task.AttemptCompleted
+		}
+		check(t, b.do(t.Context(), a), status, c.code, c.reason)
+	}
+}
+
 // What a program starts before anything else is limited like the program.
 func TestLimitsOfChildren(t *testing.T) {
 	b := newBench(t, Options{Limits: Limits{CPUTime: 3 * time.Second}})

@@ -398,7 +398,7 @@ func TestNoMoreThanSlots(t *testing.T) {
 func TestNobodyJoinsBeforeTheFirst(t *testing.T) {
 	b := newBench(t, Options{Slots: 1})
 	made := func(lined bool) *launch {
-		return &launch{path: "/bin/sh", argv: []string{"sh", "-c", "true"}, dir: t.TempDir(), lined: lined}
+		return &launch{path: "/bin/sh", argv: []string{"sh", "-c", "true"}, environ: func(string) []string { return nil }, lined: lined}
 	}
 	s, _, err := b.slots.place(made(false))
 	if err != nil {

@@ -3,6 +3,7 @@ package executor
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"syscall"
 	"time"
 )
@@ -70,14 +71,30 @@ func launchMessage(buf []byte, attempt, line uint32, l *launch) []byte {
 	w := newMessage(buf, sayLaunch, attempt)
 	w.number(line)
 	w.flag(l.stdin != nil)
+	w.flag(l.lined)
 	w.span(l.until)
 	w.span(l.untilGrace)
 	w.span(l.beginBy)
+	w.limits(&l.limits)
 	w.text(l.path)
 	w.text(l.dir)
 	w.texts(l.argv)
 	w.texts(l.env)
 	return w.done()
+}
+
+// limits are those that may be an attempt's own.
+func (w *writer) limits(l *Limits) {
+	w.span(time.Duration(l.Memory))
+	w.span(time.Duration(l.Disk))
+	w.number(uint32(min(l.Processes, math.MaxInt32)))
+	w.span(time.Duration(math.Float64bits(l.CPUs)))
+}
+
+func (r *reader) limits(l *Limits) {
+	l.Memory, l.Disk = int64(r.span()), int64(r.span())
+	l.Processes = int(r.number())
+	l.CPUs = math.Float64frombits(uint64(r.span()))
 }
 
 func orderMessage(buf []byte, o order) []byte {
@@ -126,8 +143,9 @@ type launched struct {
 
 // launch reads what launchMessage wrote; the lists of the last one are used again.
 func (r *reader) launch(l *launched) {
-	l.attempt, l.line, l.reads = r.number(), r.number(), r.number() != 0
+	l.attempt, l.line, l.reads, l.lined = r.number(), r.number(), r.number() != 0, r.number() != 0
 	l.until, l.untilGrace, l.beginBy = r.span(), r.span(), r.span()
+	r.limits(&l.limits)
 	l.path, l.dir = r.text(), r.text()
 	l.argv, l.env = r.texts(l.argv[:0]), r.texts(l.env[:0])
 }

@@ -32,12 +32,17 @@ type launch struct {
 	dir   string
 	stdin *os.File // nil: there is nothing to read
 
+	dirs    *dirs // that home is one of; nil: it has none yet
+	home    privateDir
+	environ func(dir string) []string
+
 	until      time.Duration // when it is to end at the latest, by SinceBoot; 0: never
 	untilGrace time.Duration // to end by itself then
 	beginBy    time.Duration // when it is not to be begun any more, by SinceBoot; 0: no matter when
-	progress   func(string)  // is told how far it has come; may be nil
-	lined      bool          // it may wait behind others
-	admitted   *admitted     // nil: it has no slot to itself
+	limits     Limits
+	progress   func(string) // is told how far it has come; may be nil
+	lined      bool         // it may wait behind others
+	admitted   *admitted    // nil: it has no slot to itself
 }
 
 // running is a program that was started, with all that it has started.
@@ -73,20 +78,37 @@ type exit struct {
 // process runs a program in a private directory.
 func (x *Executor) process(ctx context.Context, a Attempt, p program, out *output) task.Result {
 	start := time.Now()
-	dir, err := x.dirs.take()
-	if err != nil {
-		return notRun("private directory: %v", err)
-	}
-	l := launch{path: p.path, argv: p.argv, env: x.environment(a, dir.path, p.env), dir: dir.path, lined: a.Lined, beginBy: a.BeginBy, admitted: a.admitted, progress: a.Progress}
+	l := launch{path: p.path, argv: p.argv, limits: x.options.Limits.with(a.Spec.Limits), lined: a.Lined, beginBy: a.BeginBy, admitted: a.admitted, progress: a.Progress}
+	l.environ = func(dir string) []string { return x.environment(a, dir, p.env) }
 	l.throughShell()
 	r := x.runIn(ctx, &l, p.stdin, &a, out)
 	if r.Wall == 0 {
 		r.Wall = time.Since(start).Seconds()
 	}
-	if err := x.dirs.give(dir); err != nil {
+	if err := l.leave(); err != nil {
 		note(&r, "its private directory is left behind: %v", err)
 	}
 	return r
+}
+
+// settle gives a program its private directory, and its environment, which tells of it.
+func (l *launch) settle(d *dirs) (err error) {
+	l.leave() // where it was to be started before
+	if l.home, err = d.take(); err != nil {
+		return fmt.Errorf("%w: %w", errNoDir, err)
+	}
+	l.dirs, l.dir = d, l.home.path
+	l.env = l.environ(l.dir)
+	return nil
+}
+
+// leave gives the private directory back.
+func (l *launch) leave() (err error) {
+	if l.dirs != nil {
+		err = l.dirs.give(l.home)
+		l.dirs = nil
+	}
+	return err
 }
 
 func (x *Executor) runIn(ctx context.Context, l *launch, stdin string, a *Attempt, out *output) task.Result {
@@ -107,7 +129,7 @@ func (x *Executor) runIn(ctx context.Context, l *launch, stdin string, a *Attemp
 		return cannotStart(l.argv[0], err)
 	}
 	x.tell(a.fence, proc, l.until)
-	r := x.await(ctx, l.argv[0], a, proc, c)
+	r := x.await(ctx, l, a, proc, c)
 	if c.blind {
 		note(&r, "what it printed is lost: this device has too many files open")
 	}
@@ -115,10 +137,10 @@ func (x *Executor) runIn(ctx context.Context, l *launch, stdin string, a *Attemp
 }
 
 // await waits for a process and all of its kind to end, and sees to it that they do when ctx does.
-func (x *Executor) await(ctx context.Context, name string, a *Attempt, p running, c *carrier) task.Result {
+func (x *Executor) await(ctx context.Context, l *launch, a *Attempt, p running, c *carrier) task.Result {
 	e, ok := x.follow(ctx, a, p, c)
 	if ok && !(e.unbegun && ctx.Err() != nil) {
-		return e.result(name, &x.options.Limits)
+		return e.result(l.argv[0], &l.limits)
 	}
 	r := interrupted(ctx)
 	if !ok {
@@ -228,6 +250,9 @@ func (e exit) metrics() task.Metrics {
 
 // errNoSlot says that what starts programs could not be started itself.
 var errNoSlot = errors.New("no slot helper")
+
+// errNoDir says that an attempt has no directory of its own.
+var errNoDir = errors.New("private directory")
 
 // errNoLine says that there is nothing behind which an attempt could wait for a moment only.
 var errNoLine = errors.New("no line to wait in")

@@ -24,6 +24,7 @@ func (h *helper) openProgress() error {
 		return os.NewSyscallError("pipe2", err)
 	}
 	h.progress, h.says = fds[0], fds[1]
+	h.own(h.says)
 	return os.NewSyscallError("fcntl", syscall.SetNonblock(h.progress, true))
 }
 

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -14,10 +15,14 @@ import (
 type slot struct {
 	pool     *slots
 	pid      int
+	cgroup   string    // "": none
 	launches *os.File  // socket for launches and bells; the poller waits for bells
 	orders   int       // socket
 	verdicts int       // pipe, which does not block
 	since    time.Time // it is idle
+
+	dirs       dirs
+	generation int // of the rules that it is confined by
 
 	mu      sync.Mutex
 	closed  bool
@@ -35,8 +40,11 @@ type slot struct {
 }
 
 // open starts a helper. It is this program once more; its file may have been replaced since, and need not be found again.
-func (p *slots) open() (s *slot, err error) {
-	s = &slot{pool: p, orders: closed, verdicts: closed}
+func (p *slots) open(generation int) (s *slot, err error) {
+	s = &slot{pool: p, generation: generation, orders: closed, verdicts: closed}
+	if err := s.dirs.open(p.base, p.setup.User); err != nil {
+		return nil, err
+	}
 	theirs := [3]int{closed, closed, closed}
 	launches := closed
 	defer func() {
@@ -47,6 +55,7 @@ func (p *slots) open() (s *slot, err error) {
 			closeHandle(&launches)
 			closeHandle(&s.orders)
 			closeHandle(&s.verdicts)
+			s.dirs.end()
 		}
 	}()
 	if launches, theirs[0], err = openSocket(); err != nil {
@@ -62,7 +71,7 @@ func (p *slots) open() (s *slot, err error) {
 	s.verdicts, theirs[2] = pipe[0], pipe[1]
 	syscall.SetNonblock(s.verdicts, true)
 	syscall.SetNonblock(launches, true)
-	if s.pid, err = startHelper(theirs, p.limits, p.env); err != nil {
+	if s.pid, err = p.startHelper(s, theirs); err != nil {
 		return nil, err
 	}
 	s.launches = os.NewFile(uintptr(launches), "slot")
@@ -79,15 +88,20 @@ func openSocket() (ours, theirs int, err error) {
 }
 
 // startHelper starts a helper outside of the terminal's session, whose signals are this process's alone.
-func startHelper(files [3]int, limits string, env []string) (pid int, err error) {
+func (p *slots) startHelper(s *slot, files [3]int) (pid int, err error) {
+	setup := p.setup
+	if setup.Cgroup, err = p.cgroups.slot(); err != nil {
+		return 0, fmt.Errorf("control group: %w", err)
+	}
+	s.cgroup, setup.Dir = setup.Cgroup, s.dirs.base
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
 	}
 	defer null.Close()
-	return syscall.ForkExec("/proc/self/exe", []string{slotName, limits}, &syscall.ProcAttr{
+	return syscall.ForkExec("/proc/self/exe", []string{slotName, setup.encode()}, &syscall.ProcAttr{
 		Dir:   "/",
-		Env:   env,
+		Env:   p.env,
 		Files: []uintptr{null.Fd(), null.Fd(), 2, uintptr(files[0]), uintptr(files[1]), uintptr(files[2])},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
@@ -107,6 +121,9 @@ func (s *slot) close() {
 
 // launch hands a program to an idle helper.
 func (s *slot) launch(l *launch) (*slotted, error) {
+	if err := l.settle(&s.dirs); err != nil {
+		return nil, err
+	}
 	r, message, err := s.begin(l)
 	if err != nil {
 		return nil, err
@@ -143,11 +160,12 @@ func (s *slot) begin(l *launch) (*slotted, []byte, error) {
 func (s *slot) append(l *launch) (*slotted, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.joinable() {
+	if !s.joinable() || l.settle(&s.dirs) != nil {
 		return nil, errNoLine
 	}
 	r, message := s.made(l)
 	if len(message) > lineSize { // it might be sent in part
+		l.leave()
 		return nil, errNoLine
 	}
 	err := errNoLine
@@ -157,6 +175,7 @@ func (s *slot) append(l *launch) (*slotted, error) {
 		})
 	}
 	if err != nil {
+		l.leave()
 		return nil, errNoLine
 	}
 	s.enter(r)

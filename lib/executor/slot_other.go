@@ -8,12 +8,13 @@ func Main() {}
 // slots start programs directly: only Linux can tell a process's descendants when they have left its group.
 type slots struct{}
 
-func (*slots) prepare(int, Limits, []string) {}
-func (*slots) line() bool                    { return false }
-func (*slots) alone() bool                   { return true }
-func (*slots) admit() *admitted              { return nil }
-func (*slots) dismiss(*admitted)             {}
-func (*slots) close()                        {}
+func (*slots) prepare(int, []string) {}
+func (*slots) line() bool            { return false }
+func (*slots) alone() bool           { return true }
+func (*slots) admit() *admitted      { return nil }
+func (*slots) dismiss(*admitted)     {}
+func (*slots) close()                {}
+func (*slots) release()              {}
 
 func (x *Executor) start(l *launch) (running, error) { return x.startDirectly(l) }
 

@@ -1,7 +1,9 @@
 package executor
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"sync"
@@ -16,8 +18,13 @@ var helpers atomic.Bool
 // attempts of one slot and answers for all that they start. There it does not return. Without it, attempts are children of the program itself,
 // and what leaves their process group outlives them.
 func Main() {
-	if len(os.Args) > 0 && os.Args[0] == slotName {
-		runHelper()
+	if len(os.Args) > 0 {
+		switch os.Args[0] {
+		case slotName:
+			runHelper()
+		case probeName:
+			runProbe()
+		}
 	}
 	helpers.Store(true)
 }
@@ -34,19 +41,21 @@ type slots struct {
 	most int // that work while others wait in line
 	keep time.Duration
 	env  []string
+	base string // of private directories
 
-	limits string // of each
+	setup   setup    // of each
+	cgroups *cgroups // nil: none
 
 	mu       sync.Mutex
 	idle     []*slot
 	working  []*slot
-	opening  int  // that are being started
-	owed     int  // attempts that were admitted, and have no helper, or need none
+	opening  int // that are being started
+	owed     int // attempts that were admitted, and have no helper, or need none
+	rules    generation
 	watching bool // a timer will look whether any was idle for too long
 }
 
-func (p *slots) prepare(most int, limits Limits, inherit []string) {
-	p.limits = limits.encode()
+func (p *slots) prepare(most int, inherit []string) {
 	p.off, p.most, p.keep = !helpers.Load(), most, slotIdle
 	p.env = append(slices.Clone(inherit), "GOMAXPROCS=2", "GOTRACEBACK=single")
 	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
@@ -79,7 +88,10 @@ func (x *Executor) start(l *launch) (running, error) {
 			return r, nil
 		}
 		x.slots.leave(s)
-		s.close() // it died while it was idle
+		s.close()                                                        // it died while it was idle
+		if errors.Is(err, errNoDir) && !errors.Is(err, fs.ErrNotExist) { // else somebody cleaned up too well
+			return nil, err
+		}
 		if try == 3 {
 			return nil, fmt.Errorf("%w: %w", errNoSlot, err)
 		}
@@ -90,6 +102,12 @@ func (x *Executor) start(l *launch) (running, error) {
 func (p *slots) place(l *launch) (s *slot, r *slotted, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.setup.Landlock && p.rules.old(&p.setup.Sandbox) {
+		for _, s := range p.idle { // they do not know what is new beside what is hidden
+			s.close()
+		}
+		p.idle = nil
+	}
 	if l.lined && len(p.working)+p.opening+p.owed >= p.most {
 		r, err = p.join(l)
 		return nil, r, err
@@ -106,7 +124,7 @@ func (p *slots) join(l *launch) (*slotted, error) {
 	var best *slot
 	least := lineMost
 	for _, s := range p.working {
-		if n, ok := s.waiting(); ok && n < least {
+		if n, ok := s.waiting(); ok && n < least && s.generation == p.rules.number {
 			best, least = s, n
 		}
 	}
@@ -123,8 +141,9 @@ func (p *slots) take() (s *slot, err error) {
 		p.idle = p.idle[:n-1]
 	} else {
 		p.opening++
+		generation := p.rules.number
 		p.mu.Unlock()
-		s, err = p.open()
+		s, err = p.open(generation)
 		p.mu.Lock()
 		p.opening--
 	}
@@ -144,7 +163,7 @@ func (p *slots) give(s *slot) {
 		return
 	}
 	p.working = slices.Delete(p.working, i, i+1)
-	if !usable {
+	if !usable || s.generation != p.rules.number {
 		s.close() // it ends when it can
 		return
 	}
@@ -187,6 +206,12 @@ func (p *slots) close() {
 		s.close()
 	}
 	p.idle = nil
+}
+
+// release gives the control groups up.
+func (p *slots) release() {
+	p.close()
+	p.cgroups.close()
 }
 
 // admitted is an attempt that has a slot to itself, as long as it has no helper.

@@ -1,10 +1,10 @@
 package executor
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -56,19 +56,15 @@ func ancestors(all []entry) map[int]bool {
 	return own
 }
 
-// orphanedHelper says whether a process is a helper whose host is gone, and that does not notice because it is stopped: who brings it up now is not
-// the program that it is.
-func orphanedHelper(e entry) bool {
-	var line [64]byte
-	if n := readProc(e.pid, "cmdline", line[:]); !strings.HasPrefix(string(line[:n]), slotName+"\x00") {
+// orphanedHelper says whether a process is a helper of this folder whose host is gone, and that does not notice because it is stopped.
+func orphanedHelper(e entry, base string) bool {
+	var line [8 << 10]byte
+	name, setup, ok := strings.Cut(string(line[:readProc(e.pid, "cmdline", line[:])]), "\x00")
+	if !ok || name != slotName || e.parent == os.Getpid() {
 		return false
 	}
-	program := func(pid int) string {
-		exe, _ := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
-		return strings.TrimSuffix(exe, " (deleted)")
-	}
-	own := program(e.pid)
-	return own != "" && program(e.parent) != own
+	dir, err := json.Marshal(base + "/" + slotPrefix)
+	return err == nil && strings.Contains(setup, `"Dir":`+strings.TrimSuffix(string(dir), `"`))
 }
 
 // endStrays kills what is still at work in private directories: it outlived an executor that was killed.
@@ -79,8 +75,8 @@ func (x *Executor) endStrays() {
 		real = base
 	}
 	killed, left := endProcesses(func(e entry) bool {
-		return orphanedHelper(e) || livesIn(e.pid, func(dir string) bool {
-			return strings.HasPrefix(dir, real+"/"+dirPrefix) || strings.HasPrefix(dir, base+"/"+dirPrefix)
+		return orphanedHelper(e, base) || livesIn(e.pid, func(dir string) bool {
+			return strings.HasPrefix(dir, real+"/") || strings.HasPrefix(dir, base+"/")
 		})
 	})
 	if left > 0 {

@@ -189,6 +189,7 @@ func (h *helper) show() (shown bool) {
 	h.line++
 	h.shown = true
 	h.meter()
+	h.throttle()
 	h.followProgress()
 	return true
 }

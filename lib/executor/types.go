@@ -21,8 +21,14 @@ func (x *Executor) Types() []string {
 		types = append(types, task.TypePythonEval)
 	}
 	types = append(types, x.customTypes()...)
+	types = slices.DeleteFunc(types, func(t string) bool { return !x.allows(t) })
 	slices.Sort(types)
 	return types
+}
+
+// allows says whether the owner of the device lets tasks of the type run.
+func (x *Executor) allows(taskType string) bool {
+	return len(x.options.Only) == 0 || slices.Contains(x.options.Only, taskType)
 }
 
 // isProgram says whether a task of the type runs as a process of its own.

@@ -102,15 +102,15 @@ func (c *Core) spec(t *openTask) (task.Spec, error) {
 	s := task.Spec{Type: t.taskType, Priority: t.priority, Requirements: *t.needs, Policy: *t.policy}
 	if n, ok := c.bodies.get(t.row.ID); ok {
 		c.bodies.drop(t.row.ID)
-		s.Payload, s.Timeout = n.Spec.Payload, n.Spec.Timeout
+		s.Payload, s.Timeout, s.Provision = n.Spec.Payload, n.Spec.Timeout, n.Spec.Provision
 		return s, nil
 	}
 	if added, ok := c.batch.Added(t.row.ID); ok {
-		s.Payload, s.Timeout = added.Spec.Payload, added.Spec.Timeout
+		s.Payload, s.Timeout, s.Provision = added.Spec.Payload, added.Spec.Timeout, added.Spec.Provision
 		return s, nil
 	}
 	stored, err := c.db.Task(c.ctx, t.row.ID)
-	s.Payload, s.Timeout = stored.Payload, stored.Timeout
+	s.Payload, s.Timeout, s.Provision = stored.Payload, stored.Timeout, stored.Provision
 	return s, err
 }
 

@@ -80,7 +80,7 @@ func (r *rig) process(name, program string, again time.Duration, args ...string)
 // on this host.
 func (r *rig) work(name string, slots int, again time.Duration, addresses ...string) *process {
 	r.t.Helper()
-	p := r.process(name, "rc-workerd", again, "--name="+name, "--data="+r.path(name), "--slots="+strconv.Itoa(slots), "--kill-grace=1s", "--log-level=debug")
+	p := r.process(name, "rc-workerd", again, "--name="+name, "--data="+r.path(name), "--slots="+strconv.Itoa(slots), "--kill-grace=1s", "--log-level=debug", "--allow-write="+r.witness)
 	plain := p.args
 	if len(addresses) > 0 {
 		p.args = append(plain, "--join="+r.invite(addresses))

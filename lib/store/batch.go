@@ -344,8 +344,14 @@ func (w *writer) insertTask(t NewTask, s Task) {
 		w.note(err)
 		retryOn = string(b)
 	}
+	var provision any
+	if t.Spec.Provision != (task.Provision{}) {
+		b, err := json.Marshal(t.Spec.Provision)
+		w.note(err)
+		provision = string(b)
+	}
 	w.exec(w.stmt.insertTask, t.ID, t.Job, t.Spec.Type, t.Spec.Name, t.Spec.Priority, t.Spec.Timeout, t.Spec.Retries, payload, needs, ms(t.Submitted),
-		t.Spec.Exclusive, t.Spec.AtMostOnce, t.Spec.Backoff, retryOn, s.State, s.Attempt, s.Device, s.Reason, s.Failures, s.Losses, ms(s.Eligible), ms(s.Started), ms(s.Finished), null(s.ExitCode), s.Output)
+		t.Spec.Exclusive, t.Spec.AtMostOnce, t.Spec.Backoff, retryOn, provision, s.State, s.Attempt, s.Device, s.Reason, s.Failures, s.Losses, ms(s.Eligible), ms(s.Started), ms(s.Finished), null(s.ExitCode), s.Output)
 }
 
 // jobs notes how far the jobs of new tasks reach.

@@ -14,16 +14,16 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/task"
 )
 
-const taskColumns = `id, job, type, name, priority, timeout, retries, payload, requirements, submitted, exclusive, at_most_once, backoff, retry_on,
+const taskColumns = `id, job, type, name, priority, timeout, retries, payload, requirements, submitted, exclusive, at_most_once, backoff, retry_on, provision,
 	state, attempt, device, reason, failures, losses, eligible, started, finished, exit_code, output`
 
 type scanner interface{ Scan(...any) error }
 
 func scanTask(row scanner) (t task.Task, err error) {
-	var payload, needs, retryOn sql.NullString
+	var payload, needs, retryOn, provision sql.NullString
 	var submitted, eligible, started, finished, exit sql.NullInt64
 	err = row.Scan(&t.ID, &t.Job, &t.Type, &t.Name, &t.Priority, &t.Timeout, &t.Retries, &payload, &needs, &submitted,
-		&t.Exclusive, &t.AtMostOnce, &t.Backoff, &retryOn, &t.State, &t.Attempt, &t.Device, &t.Reason,
+		&t.Exclusive, &t.AtMostOnce, &t.Backoff, &retryOn, &provision, &t.State, &t.Attempt, &t.Device, &t.Reason,
 		&t.Failures, &t.Losses, &eligible, &started, &finished, &exit, &t.Output)
 	if err != nil {
 		return t, err
@@ -36,6 +36,9 @@ func scanTask(row scanner) (t task.Task, err error) {
 	}
 	if retryOn.Valid && err == nil {
 		err = json.Unmarshal([]byte(retryOn.String), &t.RetryOn)
+	}
+	if provision.Valid && err == nil {
+		err = json.Unmarshal([]byte(provision.String), &t.Provision)
 	}
 	t.Submitted = fromMS(submitted)
 	t.Eligible, t.Started, t.Finished, t.ExitCode = timePtr(eligible), timePtr(started), timePtr(finished), intPtr(exit)

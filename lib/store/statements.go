@@ -20,8 +20,8 @@ func (s *statements) all() map[**sqlite3.SQLiteStmt]string {
 		&s.commit:   `COMMIT`,
 		&s.rollback: `ROLLBACK`,
 		&s.insertTask: `INSERT INTO tasks (id, job, type, name, priority, timeout, retries, payload, requirements, submitted,
-			exclusive, at_most_once, backoff, retry_on, state, attempt, device, reason, failures, losses, eligible, started, finished, exit_code, output)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+			exclusive, at_most_once, backoff, retry_on, provision, state, attempt, device, reason, failures, losses, eligible, started, finished, exit_code, output)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		&s.updateTask: `UPDATE tasks SET state=?, attempt=?, device=?, reason=?, failures=?, losses=?, eligible=?, started=?, finished=?,
 			exit_code=?, output=? WHERE id=?`,
 		&s.job: `INSERT INTO jobs (id, last) VALUES (?,?) ON CONFLICT (id) DO UPDATE SET last=max(last, excluded.last)`,

@@ -120,6 +120,9 @@ func (s *Spec) Validate() error {
 	if err := s.Policy.validate(s.Retries); err != nil {
 		return err
 	}
+	if err := s.Limits.validate(); err != nil {
+		return err
+	}
 	if err := s.Requirements.validate(); err != nil {
 		return err
 	}
@@ -174,6 +177,21 @@ func (p *Policy) MostWait() time.Duration {
 	return max(mostWait, time.Duration(p.Backoff*float64(time.Second)))
 }
 
+// MaxSandbox is the highest level of confinement, see executor.
+const MaxSandbox = 4
+
+func (l *Limits) validate() error {
+	switch {
+	case l == nil:
+		return nil
+	case l.Memory < 0 || l.Disk < 0 || l.Processes < 0:
+		return invalid("limits: none is negative")
+	case !(l.CPUs >= 0 && l.CPUs <= 1<<16):
+		return invalid("limits: cpus %v: a number of processors", l.CPUs)
+	}
+	return nil
+}
+
 func (r *Requirements) validate() error {
 	switch {
 	case r.CPUCores < 0 || r.CPUCores > 1<<16:
@@ -182,6 +200,8 @@ func (r *Requirements) validate() error {
 		return invalid("min_memory_gb %v: a positive number", r.MemoryGB)
 	case !(r.StorageGB >= 0 && r.StorageGB <= 1<<30):
 		return invalid("min_storage_gb %v: a positive number", r.StorageGB)
+	case r.Sandbox < 0 || r.Sandbox > MaxSandbox:
+		return invalid("min_sandbox %d: a level between 0 and %d", r.Sandbox, MaxSandbox)
 	case len(r.Tags) > MaxTags:
 		return invalid("%d tags: at most %d", len(r.Tags), MaxTags)
 	}

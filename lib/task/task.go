@@ -30,6 +30,20 @@ type Spec struct {
 	Payload      json.RawMessage `json:"payload"` // a JSON object; its shape is the type's affair
 	Requirements Requirements    `json:"requirements"`
 	Policy
+	Provision
+}
+
+// Provision is what an attempt is given, and leaves behind.
+type Provision struct {
+	Limits *Limits `json:"limits,omitempty"`
+}
+
+// Limits is what one attempt may use, where its device does not allow less. A zero is no limit.
+type Limits struct {
+	Memory    int64   `json:"memory,omitempty"`    // bytes of all its processes together
+	Processes int     `json:"processes,omitempty"` // at a time
+	Disk      int64   `json:"disk,omitempty"`      // bytes in its private directory
+	CPUs      float64 `json:"cpus,omitempty"`      // processors that it keeps busy
 }
 
 // Policy says how often a task may be run. The zero value is "at least once": an attempt that is lost with its device is followed by
@@ -51,6 +65,7 @@ type Requirements struct {
 	Tags      []string `json:"tags,omitempty"`   // all of them
 	Device    string   `json:"device,omitempty"` // this one and no other
 	GPU       bool     `json:"gpu,omitempty"`
+	Sandbox   int      `json:"min_sandbox,omitempty"` // level
 }
 
 // Task is a task as the main node knows it.

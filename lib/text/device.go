@@ -170,8 +170,21 @@ func deviceSystem(d *device.Device) []pair {
 		{"task_types", strings.Join(p.TaskTypes, ", "), plain},
 		{"tools", strings.Join(p.Tools, ", "), plain},
 		{"version", p.Version, plain},
+		{"sandbox", sandbox(p), plain},
 		{"fingerprint", d.Fingerprint, plain},
 	}
+}
+
+// sandbox is the level of confinement, and what is missing for a higher one.
+func sandbox(p *device.Profile) string {
+	level := fmt.Sprintf("level %d", p.Sandbox)
+	switch {
+	case len(p.SandboxGaps) == 0 && p.Sandbox == 0:
+		return "" // it does not say
+	case len(p.SandboxGaps) == 0:
+		return level
+	}
+	return level + "; " + strings.Join(p.SandboxGaps, "; ")
 }
 
 func percentKnown(v *float64) string { return number(v, "%.1f%%") }

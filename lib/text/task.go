@@ -200,6 +200,7 @@ func taskWants(s *task.Spec) []pair {
 		{"max_retries", unlessZero(int64(s.Retries)), plain},
 		{"runs", runs(&s.Policy), plain},
 		{"requires", requires(&s.Requirements), plain},
+		{"limits", limits(s.Limits), plain},
 	}
 }
 
@@ -221,6 +222,24 @@ func runs(p *task.Policy) string {
 	return strings.Join(says, ", ")
 }
 
+// limits says what a run may use.
+func limits(l *task.Limits) string {
+	if l == nil {
+		return ""
+	}
+	var says []string
+	say := func(yes bool, format string, arg any) {
+		if yes {
+			says = append(says, fmt.Sprintf(format, arg))
+		}
+	}
+	say(l.Memory > 0, "memory %s", Size(l.Memory))
+	say(l.Processes > 0, "%d processes", l.Processes)
+	say(l.Disk > 0, "disk %s", Size(l.Disk))
+	say(l.CPUs > 0, "%v processors", l.CPUs)
+	return strings.Join(says, ", ")
+}
+
 // requires says what a task asks of a device.
 func requires(r *task.Requirements) string {
 	var wants []string
@@ -234,6 +253,7 @@ func requires(r *task.Requirements) string {
 	want(r.MemoryGB > 0, "%v GB of memory", r.MemoryGB)
 	want(r.StorageGB > 0, "%v GB of storage", r.StorageGB)
 	want(r.GPU, "a GPU")
+	want(r.Sandbox > 0, "sandbox %d", r.Sandbox)
 	want(r.Platform != "", "platform %s", r.Platform)
 	want(r.Role != "", "role %s", r.Role)
 	want(len(r.Tags) > 0, "tags %s", strings.Join(r.Tags, " "))

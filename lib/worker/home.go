@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
+	"github.com/retire-cluster/retire-cluster/lib/executor"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
@@ -47,10 +48,8 @@ type membership struct {
 // openHome opens a data directory, and makes the device's key where there is none.
 func openHome(dir string) (*home, error) {
 	h := &home{dir: dir}
-	for _, d := range []string{dir, filepath.Join(dir, dirAttempts), filepath.Join(dir, dirTypes)} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return nil, fmt.Errorf("make data directory: %w", err)
-		}
+	if err := h.makeDirs(); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
 	}
 	lock, err := cli.Lock(h.path(fileLock))
 	if errors.Is(err, cli.ErrLocked) {
@@ -74,6 +73,25 @@ func openHome(dir string) (*home, error) {
 		return nil, fmt.Errorf("read %s: %w", h.path(fileMembership), err)
 	}
 	return h, nil
+}
+
+func (h *home) makeDirs() error {
+	for _, d := range []string{h.dir, h.path(dirAttempts), h.path(dirTypes)} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return err
+		}
+	}
+	if os.Getuid() != 0 {
+		return nil
+	}
+	// Tasks have another user then, who has to get to what is theirs. The files in it are the worker's all the same.
+	return errors.Join(os.Chmod(h.dir, 0o711), os.Chmod(h.path(dirTypes), 0o755))
+}
+
+// sandbox keeps tasks from this worker's data, and from that of a main node on the same host.
+func (h *home) sandbox(o *Options) executor.Sandbox {
+	hidden := append(wire.LocalDirs(o.MainData, o.Env), h.dir)
+	return executor.Sandbox{Hidden: append(hidden, o.Secrets...), Readable: []string{h.path(dirTypes)}, Writable: o.AllowWrite, User: o.TaskUser}
 }
 
 func (h *home) path(name string) string { return filepath.Join(h.dir, name) }

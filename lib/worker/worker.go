@@ -32,6 +32,10 @@ type Options struct {
 	KillGrace       time.Duration
 	AllowPrivateNet bool
 	Limits          executor.Limits
+	Secrets         []string // files that tasks may not read, beside this worker's
+	AllowWrite      []string // files and directories that tasks may change beside their own
+	Types           []string // of task that may run here; none: all that can
+	TaskUser        int      // whom tasks run as where this process is root; 0: as this one
 	Manners         Manners
 	Roots           profile.Roots // of the system; empty: where they are
 	Software        string        // "rc-workerd 0.1.0"
@@ -93,7 +97,7 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 	p := profile.Read(ctx, facts)
 	p.Slots, p.Version = o.Slots, o.Software
 	w.monitor, w.zone = profile.NewMonitor(facts), profile.Zone(ctx, facts)
-	w.exec, err = executor.New(executor.Options{Dir: w.home.path(dirAttempts), TasksDir: w.TypesDir(), Slots: o.Slots, Limits: o.Limits, OutputLimit: o.OutputLimit, KillGrace: o.KillGrace,
+	w.exec, err = executor.New(executor.Options{Dir: w.home.path(dirAttempts), TasksDir: w.TypesDir(), Slots: o.Slots, Limits: o.Limits, Sandbox: w.home.sandbox(&o), Only: o.Types, OutputLimit: o.OutputLimit, KillGrace: o.KillGrace,
 		AllowPrivateNet: o.AllowPrivateNet, SystemInfo: w.systemInfo, Log: o.Log})
 	if err != nil {
 		return nil, err
@@ -101,6 +105,8 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 	if err := w.exec.Clean(); err != nil {
 		return nil, fmt.Errorf("remove what earlier attempts left: %w", err)
 	}
+	confined := w.exec.Confined()
+	p.Sandbox, p.SandboxGaps = confined.Level, confined.Gaps
 	p.TaskTypes = w.exec.Types()
 	w.profile.Store(&p)
 	return w, w.openCore()
@@ -213,7 +219,7 @@ func (w *Worker) Run(drain, kill context.Context) error {
 		select {
 		case <-w.in: // nobody decides any longer
 		case <-done:
-			return errors.Join(err, w.exec.Clean())
+			return errors.Join(err, w.exec.Clean(), w.exec.Close())
 		}
 	}
 }

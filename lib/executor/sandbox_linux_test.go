@@ -1,0 +1,190 @@
+package executor
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/task"
+)
+
+// newConfined is a bench whose attempts may not read its state, nor write but where they may. The test is skipped where the kernel cannot do that.
+func newConfined(t *testing.T, o Options) (b *bench, state, free string) {
+	t.Helper()
+	top := t.TempDir()
+	state, free = filepath.Join(top, "state"), filepath.Join(top, "free")
+	for _, dir := range []string{state, free} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{filepath.Join(state, "key"), filepath.Join(top, "data")} {
+		if err := os.WriteFile(file, []byte("secret\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.Dir = filepath.Join(state, "attempts")
+	o.Sandbox.Hidden, o.Sandbox.Writable = []string{state}, []string{free}
+	b = newBench(t, o)
+	if c := b.Confined(); c.Level < LevelFiles {
+		t.Skipf("attempts cannot be confined here: %s", strings.Join(c.Gaps, "; "))
+	}
+	return b, state, free
+}
+
+// An attempt changes its own files and those that the owner allows, and no others; it reads what is not hidden; and it can neither signal nor see into
+// who runs it.
+func TestConfined(t *testing.T) {
+	b, state, free := newConfined(t, Options{})
+	top := filepath.Dir(state)
+	for name, c := range map[string]struct {
+		script string
+		does   bool
+	}{
+		"writes its own":          {"mkdir a && echo x >a/b && mv a/b c && ln -s c d && rm -r a c d", true},
+		"writes where it may":     {"echo x >" + free + "/x && mv " + free + "/x " + free + "/y && rm " + free + "/y", true},
+		"writes to /dev/null":     {"echo x >/dev/null", true},
+		"opens its output":        {"echo x >/dev/stderr && echo y >/dev/stdout", true},
+		"uses shared memory":      {"echo x >/dev/shm/rc-test-$$ && rm /dev/shm/rc-test-$$", true},
+		"reads what is beside":    {"cat " + top + "/data && ls " + top, true},
+		"reads the system":        {"cat /etc/passwd /proc/self/status", true},
+		"writes beside":           {"echo x >" + top + "/x", false},
+		"removes what is beside":  {"rm " + top + "/data", false},
+		"empties what is beside":  {"true >" + top + "/data", false},
+		"moves out":               {"echo x >x; mv x " + top + "/x", false},
+		"links a way out":         {"ln -s " + top + " out && echo x >out/x", false},
+		"writes to /tmp":          {"echo x >/tmp/rc-test-$$", false},
+		"reads the key":           {"cat " + state + "/key", false},
+		"reads the key by a link": {"ln -s " + state + "/key k && cat k", false},
+		"signals its helper":      {"kill -9 $PPID", false},
+		"looks into its helper":   {"readlink /proc/$PPID/fd/0", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := b.sh(c.script + " || exit 7; rm -f *")
+			if does := r.Status == task.AttemptCompleted; does != c.does || !does && *r.ExitCode != 7 {
+				t.Errorf("%+v, %s%s", r, b.out.String(), b.err.String())
+			}
+		})
+	}
+	if text, err := os.ReadFile(filepath.Join(top, "data")); string(text) != "secret\n" {
+		t.Errorf("what was beside is %q, %v", text, err)
+	}
+}
+
+// An attempt cannot read, nor change, the files of another that runs at the same time, or waits behind it.
+func TestConfinedApart(t *testing.T) {
+	b, _, free := newConfined(t, Options{})
+	ready := filepath.Join(free, "ready")
+	done := make(chan task.Result)
+	go func() {
+		a := attempt(t, task.TypeShell, task.Shell{Script: "echo mine >mine; pwd >" + ready + ".new; mv " + ready + ".new " + ready + "; while [ -e " + ready + " ]; do sleep 0.05; done; cat mine"})
+		done <- b.Run(t.Context(), a, func(task.Stream, []byte) {})
+	}()
+	for {
+		if _, err := os.Stat(ready); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond) // until it is
+	}
+	a := attempt(t, task.TypeShell, task.Shell{Script: "other=$(cat " + ready + ") && ! cat $other/mine && ! echo x >$other/mine && ! rm $other/mine && rm " + ready})
+	r := b.Run(t.Context(), a, func(task.Stream, []byte) {})
+	if r.Status != task.AttemptCompleted {
+		t.Errorf("%+v, %s", r, b.err.String())
+		os.Remove(ready)
+	}
+	if r := <-done; r.Status != task.AttemptCompleted {
+		t.Errorf("the other: %+v", r)
+	}
+}
+
+// What one attempt does to the directory of another that waits behind it is undone before that begins.
+func TestConfinedInLine(t *testing.T) {
+	b, _, _ := newConfined(t, Options{Slots: 1})
+	var others sync.WaitGroup
+	results := make(chan string, 64)
+	run := func(script string) {
+		a := attempt(t, task.TypeShell, task.Shell{Script: script})
+		a.Lined = true
+		others.Go(func() {
+			var out strings.Builder
+			for {
+				r := b.Run(t.Context(), a, func(_ task.Stream, data []byte) { out.Write(data) })
+				if r.Status != "" {
+					results <- string(r.Status) + " " + out.String()
+					return
+				}
+			}
+		})
+	}
+	for range 8 {
+		run("ls -A; exec 2>/dev/null; for d in ../attempt-*; do [ $d = ../${PWD##*/} ] || { true >$d/planted; chmod 500 $d; }; done; true")
+		run("ls -A; exec 2>/dev/null; for d in ../attempt-*; do [ $d = ../${PWD##*/} ] || { rmdir $d && ln -s /etc $d; }; done; true >mine")
+	}
+	others.Wait()
+	close(results)
+	for r := range results {
+		if r != "completed " {
+			t.Errorf("%q", r)
+		}
+	}
+}
+
+// A file that is made beside what is hidden can be read by the next attempt.
+func TestConfinedAnew(t *testing.T) {
+	b, state, _ := newConfined(t, Options{})
+	file := filepath.Join(filepath.Dir(state), "new")
+	for range 20 {
+		if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r := b.sh("cat " + file); r.Status != task.AttemptCompleted || b.out.String() != "x" {
+			t.Fatalf("%+v, %s", r, b.err.String())
+		}
+		os.Remove(file)
+	}
+}
+
+// What keeps to a processor's half goes on, and what would use more takes the longer.
+func TestThrottled(t *testing.T) {
+	b := newBench(t, Options{Limits: Limits{CPUs: 0.5}})
+	r := b.sh("end=$(($(cut -d. -f1 /proc/uptime) + 4)); while [ $(cut -d. -f1 /proc/uptime) -lt $end ]; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; done")
+	if r.Status != task.AttemptCompleted {
+		t.Fatalf("%+v", r)
+	}
+	if share := r.Metrics.CPUTime / r.Wall; share > 0.7 || share < 0.2 {
+		t.Errorf("it used %.2f s of CPU in %.2f s", r.Metrics.CPUTime, r.Wall)
+	}
+	if r := b.sh("sleep 0.3"); r.Wall > 1 {
+		t.Errorf("what does nothing took %.2f s", r.Wall)
+	}
+}
+
+// Where this process is root, attempts have a user of their own, who cannot read what is the worker's even where nothing else keeps them from it.
+func TestOwnUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give attempts another user")
+	}
+	top, err := os.MkdirTemp("/var/tmp", "rc-user-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(top) })
+	os.Chmod(top, 0o711)
+	key := filepath.Join(top, "key")
+	os.WriteFile(key, []byte("secret"), 0o600)
+	const user = 1_900_000_000
+	b := newBench(t, Options{Dir: filepath.Join(top, "attempts"), Sandbox: Sandbox{User: user, Writable: []string{"/"}}})
+	if b.slots.setup.User != user {
+		t.Fatalf("attempts have no user of their own: %q", b.Confined().Gaps)
+	}
+	check(t, b.sh("id -u; id -G; id -g; echo x >x; echo y >/dev/stderr; echo z >&3; echo z >$RC_PROGRESS; rm x"), task.AttemptCompleted, 0, "")
+	if got := b.out.String(); got != "1900000000\n1900000000\n1900000000\n" {
+		t.Errorf("%q", got)
+	}
+	check(t, b.sh("cat "+key), task.AttemptFailed, 1, "exit status 1")
+	check(t, b.sh("mkdir -p a/b; chmod 0 a"), task.AttemptCompleted, 0, "") // and it is cleaned up
+	check(t, b.sh("kill -9 $PPID"), task.AttemptFailed, 1, "exit status 1")
+}
