@@ -26,12 +26,8 @@ type cgroups struct {
 	last   int
 }
 
-// openCgroups makes a group below that of this process. The error says why there can be none.
-func openCgroups() (*cgroups, error) {
-	parent, err := ownCgroup()
-	if err != nil {
-		return nil, err
-	}
+// openCgroups makes a group below that of this process, whose folder is parent. The error says why there can be none.
+func openCgroups(parent string) (*cgroups, error) {
 	cleanCgroups(parent)
 	g := &cgroups{parent: parent, dir: filepath.Join(parent, cgroupPrefix+strconv.Itoa(os.Getpid()))}
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
@@ -196,8 +192,8 @@ func (g *group) limit(l *Limits) {
 		g.set("pids.max", l.Processes != 0, strconv.Itoa(l.Processes))
 	}
 	if l.CPUs != g.limits.CPUs && g.keeps("cpu") {
-		const period = 100_000 // microseconds, the usual one
-		g.set("cpu.max", l.CPUs != 0, fmt.Sprintf("%d %d", max(int(l.CPUs*period), 1000), period))
+		const period = 100_000 // microseconds, as it is unless somebody says otherwise
+		g.set("cpu.max", l.CPUs != 0, fmt.Sprint(max(int(l.CPUs*period), 1000)))
 	}
 	g.limits = *l
 	g.excess() // of the attempt before

@@ -38,8 +38,11 @@ func (x *Executor) confine() {
 	var gaps []string
 	miss := func(what, why string) { gaps = append(gaps, gap(what, why)) }
 	s.setup = setup{Limits: x.options.Limits, Sandbox: x.options.Sandbox.real()}
-	var err error
-	if s.cgroups, err = openCgroups(); err == nil {
+	own, err := ownCgroup()
+	if err == nil {
+		s.cgroups, err = openCgroups(own)
+	}
+	if err == nil {
 		s.setup.Cgroup, err = s.cgroups.slot()
 	}
 	if err != nil {
