@@ -20,7 +20,7 @@ const module = "github.com/retire-cluster/retire-cluster/"
 var floors = []string{
 	"lib/task lib/device",
 	"lib/cluster",
-	"lib/store lib/scheduler lib/wire lib/executor lib/profile lib/text",
+	"lib/store lib/scheduler lib/wire lib/executor lib/profile lib/text lib/depot",
 	"lib/mainnode lib/worker lib/client",
 	"lib/command lib/simulation",
 	"lib/web",
@@ -42,6 +42,7 @@ var forbidden = map[string]string{
 	"lib/text":      "os net net/http database/sql log log/slog",
 	"lib/wire":      "database/sql",
 	"lib/store":     "net net/http log log/slog",
+	"lib/depot":     "net net/http database/sql log log/slog",
 	"lib/executor":  "database/sql os/exec",
 	"lib/worker":    "database/sql",
 	"lib/mainnode":  "database/sql html/template net/http",
@@ -65,6 +66,7 @@ var owners = map[string]string{
 	"golang.org/x/sys":                    "lib/executor lib/profile lib/cli lib/worker",
 	"github.com/anishathalye/porcupine":   "lib/proof",
 	"golang.org/x/term":                   "lib/cli",
+	"golang.org/x/time":                   "lib/worker",
 }
 
 func TestFloors(t *testing.T) {

@@ -51,6 +51,8 @@ type serve struct {
 
 	OutputLimit     cli.Bytes    `default:"8MiB" help:"Keep at most this much of what one task prints."`
 	KillGrace       cli.Duration `default:"10s" help:"Time that a task has to end by itself before it is killed."`
+	CacheSize       cli.Bytes    `default:"1GiB" help:"Keep at most this much of the files that tasks were sent, for others."`
+	Bandwidth       cli.Bytes    `default:"0" placeholder:"SIZE" help:"Let files take no more of the network, in a second; 0 any."`
 	AllowPrivateNet bool         `help:"Let http_request tasks reach private addresses."`
 
 	Type       []string `name:"allow-type" group:"What tasks may do" placeholder:"TYPE" help:"Type of task that may run here; may be repeated. Default: all."`
@@ -127,7 +129,7 @@ func (w *serve) options(dir string, env cli.Env, log *cli.Log) worker.Options {
 	_, beat := cli.Watchdog()
 	o := worker.Options{Dir: dir, JoinCode: w.Join, MainData: w.MainData, Name: w.Name, Slots: w.Slots, Role: w.Role, Tags: w.Tag,
 		OutputLimit: int64(w.OutputLimit), KillGrace: time.Duration(w.KillGrace), AllowPrivateNet: w.AllowPrivateNet,
-		AllowWrite: w.AllowWrite, Types: w.Type,
+		AllowWrite: w.AllowWrite, Types: w.Type, CacheSize: int64(w.CacheSize), Bandwidth: int64(w.Bandwidth),
 		Limits: executor.Limits{Memory: int64(w.TaskMemory), Processes: w.TaskProcesses, Disk: int64(w.TaskDisk), FileSize: int64(w.TaskFileSize), CPUTime: time.Duration(w.TaskCPUTime),
 			CPUs: w.TaskCPUs, Nice: w.Nice},
 		Manners: worker.Manners{OnlyCharging: w.OnlyCharging, PauseBelow: w.PauseBelow, ResumeAbove: w.ResumeAbove, BatteryHeat: w.MaxBatteryHeat,

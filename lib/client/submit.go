@@ -103,6 +103,9 @@ func fitsSurely(specs []task.Spec) bool {
 	size := 0.0
 	for i := range specs {
 		s := &specs[i]
+		if s.Files != nil {
+			return false
+		}
 		texts := len(s.Type) + len(s.Name) + len(s.Requirements.Platform) + len(s.Requirements.Role) + len(s.Requirements.Device)
 		for _, tag := range s.Requirements.Tags {
 			texts += len(tag) + 3

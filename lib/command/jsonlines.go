@@ -19,6 +19,9 @@ func (s *Spec) fromJSON(stdin io.Reader, common task.Spec) ([]task.Spec, error) 
 			return nil
 		}
 		spec, err := decodeSpec(line, common)
+		if err == nil && spec.Files == nil {
+			spec.Files, err = s.files(nil)
+		}
 		if err == nil {
 			spec.Payload, err = withEnvironment(spec.Payload, s.Env)
 		}

@@ -16,6 +16,7 @@ type Logs struct {
 	Job        string        `placeholder:"ID" help:"The outputs of all tasks of a job."`
 	Follow     bool          `short:"f" help:"Outputs: as they are printed. Log: go on with what will come."`
 	NoWait     bool          `help:"Outputs: what there is now, of tasks that have not ended too."`
+	Get        bool          `help:"Fetch the files that a task has brought back, into the directory named after it, or this one."`
 	Timestamps bool          `short:"t" help:"Outputs: begin lines with their time."`
 	Attempt    int           `placeholder:"N" help:"Outputs: of this attempt, not the newest."`
 	Last       *int          `name:"lines" short:"n" placeholder:"N" help:"Log: begin with the newest lines; without it with all."`
@@ -31,6 +32,7 @@ func (*Logs) Help() string {
 	return `Examples:
   rc-logs t7k3f9q2m
   rc-logs -f --level warning
+  rc-logs --get t7k3f9q2m results
   rc-submit --each -- ./build {} < list | xargs rc-logs`
 }
 
@@ -44,6 +46,9 @@ func (l *Logs) Run(ctx context.Context, std cli.Std, env cli.Env) error {
 		return err
 	}
 	defer c.Close()
+	if l.Get {
+		return l.getFiles(ctx, std, c)
+	}
 	ids := l.IDs
 	if l.Job != "" {
 		if ids, err = l.ofJob(ctx, c); err != nil {
@@ -59,6 +64,8 @@ func (l *Logs) Run(ctx context.Context, std cli.Std, env cli.Env) error {
 func (l *Logs) check() error {
 	ofTasks := len(l.IDs) > 0 || l.Job != ""
 	switch {
+	case l.Get:
+		return l.checkGet()
 	case len(l.IDs) > 0 && l.Job != "":
 		return usage("give ids or --job, not both")
 	case ofTasks && (l.Last != nil || l.Device != "" || l.Since.set || l.Format != ""):
@@ -74,6 +81,16 @@ func (l *Logs) check() error {
 		return err
 	}
 	return checkIDs(l.IDs)
+}
+
+func (l *Logs) checkGet() error {
+	switch {
+	case len(l.IDs) < 1 || len(l.IDs) > 2 || l.Job != "":
+		return usage("--get: name a task, and a directory for its files if it is not this one")
+	case l.Follow || l.NoWait || l.Timestamps || l.Last != nil || l.Device != "" || l.Since.set || l.Format != "" || l.Attempt < 0:
+		return usage("--get fetches files: of the other options only --attempt goes with it")
+	}
+	return checkIDs(l.IDs[:1])
 }
 
 func nonEmpty(s string) []string {

@@ -35,12 +35,17 @@ func (p *progress) watched() bool { return p.w != nil }
 
 // set says how things stand.
 func (p *progress) set(done, all, failed, running int) {
+	p.say("%d/%d done, %d failed, %d running", done, all, failed, running)
+}
+
+// say says something else on the line.
+func (p *progress) say(format string, args ...any) {
 	if p.w == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.line = fmt.Sprintf("%d/%d done, %d failed, %d running", done, all, failed, running)
+	p.line = fmt.Sprintf(format, args...)
 	if p.pending == nil {
 		p.pending = time.AfterFunc(drawAfter, p.draw)
 	}

@@ -30,8 +30,12 @@ type Spec struct {
 	Memory   cli.Bytes         `default:"0" placeholder:"SIZE" help:"End it when it uses more memory; 0 never."`
 	Procs    int               `name:"processes" default:"0" placeholder:"N" help:"End it when it has more processes; 0 never."`
 	Disk     cli.Bytes         `default:"0" placeholder:"SIZE" help:"End it when its directory holds more; 0 never."`
+	In       []string          `placeholder:"[NAME=]FILE" sep:"none" help:"File or directory to send along; may be given again."`
+	Out      []string          `placeholder:"PATTERN" sep:"none" help:"What to bring back of the files that it leaves; may be given again."`
 	Env      map[string]string `placeholder:"K=V" mapsep:"none" help:"Variable for the task; may be given again."`
 	Argv     []string          `arg:"" optional:"" name:"command" passthrough:"partial" help:"Program to run, with its arguments."`
+
+	found inputs
 }
 
 // specs makes the tasks and checks every one.
@@ -171,6 +175,9 @@ func (s *Spec) fromLines(stdin io.Reader, common task.Spec) ([]task.Spec, error)
 // fill makes a task; line, where there is one, goes into the holes.
 func (s *Spec) fill(common task.Spec, line *string) (spec task.Spec, err error) {
 	spec = common
+	if spec.Files, err = s.files(line); err != nil {
+		return spec, err
+	}
 	argv, script := s.Argv, s.Shell
 	if line != nil {
 		argv, script = fillArgv(argv, *line), fillShell(script, *line)

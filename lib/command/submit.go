@@ -53,6 +53,9 @@ func (s *Submit) Run(ctx context.Context, std cli.Std, env cli.Env) error {
 		return err
 	}
 	defer c.Close()
+	if err := s.found.send(ctx, c, std); err != nil {
+		return err
+	}
 	done, err := c.Submit(ctx, specs, client.SubmitOptions{Key: s.Key})
 	if err != nil {
 		return partly(std, &done, len(specs), err)

@@ -64,6 +64,9 @@ type Attempt struct {
 	Progress func(string)  `json:"-"` // called with each line that says how far it has come; may be nil
 	Begun    func()        `json:"-"` // called when it is known to have begun, unless it is over soon; may be nil
 
+	Inputs []Input                             `json:"-"` // not for one that is lined up
+	Ended  func(left *os.Root, r *task.Result) `json:"-"` // called when a program has ended, before what it has left is removed; may be nil
+
 	fence *fence
 	cut   context.CancelCauseFunc // ends it
 

@@ -99,7 +99,7 @@ func TestLineOfShortAttempts(t *testing.T) {
 		for tries := 0; ; tries++ {
 			q.add(t.Context(), attempt(t, "shell", task.Shell{Script: fmt.Sprintf("echo %d >>%s; echo out %d; echo err %d >&2", n, log, n, n)}))
 			q.mu.Lock()
-			again := q.results[len(q.results)-1] == (task.Result{})
+			again := q.results[len(q.results)-1].Status == ""
 			q.mu.Unlock()
 			if !again {
 				break

@@ -76,6 +76,9 @@ func (x *Executor) confine() {
 	x.confined = Confinement{Level: c.level(), Gaps: gaps}
 }
 
+// owner is whose the files of an attempt are; 0: this process's.
+func (x *Executor) owner() int { return x.slots.setup.User }
+
 // real is the sandbox with the names that the kernel knows files by.
 func (s Sandbox) real() Sandbox {
 	all := func(paths []string) (found []string) {

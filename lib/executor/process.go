@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/task"
@@ -35,6 +36,7 @@ type launch struct {
 	dirs    *dirs // that home is one of; nil: it has none yet
 	home    privateDir
 	environ func(dir string) []string
+	fill    func(dir string) error // gives it its files
 
 	until      time.Duration // when it is to end at the latest, by SinceBoot; 0: never
 	untilGrace time.Duration // to end by itself then
@@ -80,10 +82,14 @@ func (x *Executor) process(ctx context.Context, a Attempt, p program, out *outpu
 	start := time.Now()
 	l := launch{path: p.path, argv: p.argv, limits: x.options.Limits.with(a.Spec.Limits), lined: a.Lined, beginBy: a.BeginBy, admitted: a.admitted, progress: a.Progress}
 	l.environ = func(dir string) []string { return x.environment(a, dir, p.env) }
+	l.fill = func(dir string) error { return x.give(dir, a.Inputs) }
 	l.throughShell()
 	r := x.runIn(ctx, &l, p.stdin, &a, out)
 	if r.Wall == 0 {
 		r.Wall = time.Since(start).Seconds()
+	}
+	if a.Ended != nil && l.dirs != nil {
+		l.show(a.Ended, &r)
 	}
 	if err := l.leave(); err != nil {
 		note(&r, "its private directory is left behind: %v", err)
@@ -99,7 +105,21 @@ func (l *launch) settle(d *dirs) (err error) {
 	}
 	l.dirs, l.dir = d, l.home.path
 	l.env = l.environ(l.dir)
+	if l.fill != nil {
+		return l.fill(l.dir)
+	}
 	return nil
+}
+
+// show shows what a program has left.
+func (l *launch) show(to func(*os.Root, *task.Result), r *task.Result) {
+	root, err := os.OpenRoot(l.dir)
+	if err != nil {
+		note(r, "what it has left cannot be looked at: %v", err)
+		return
+	}
+	defer root.Close()
+	to(root, r)
 }
 
 // leave gives the private directory back.
@@ -262,8 +282,10 @@ func cannotStart(name string, err error) task.Result {
 	switch {
 	case errors.Is(err, errNoLine):
 		return task.Result{}
-	case errors.Is(err, errNoSlot), isNoRoom(err): // it was not begun, and may be elsewhere
+	case errors.Is(err, errNoSlot), isNoRoom(err), errors.Is(err, errNoInput) && errors.Is(err, syscall.ENOSPC): // it was not begun, and may be elsewhere
 		return task.Result{Status: task.AttemptReleased, Reason: err.Error()}
+	case errors.Is(err, errNoInput), errors.Is(err, errNoDir):
+		return notRun("%v", err)
 	case errors.Is(err, fs.ErrNotExist):
 		return ended(exitNotFound, name+": not found")
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, errNotExecutable):

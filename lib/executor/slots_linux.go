@@ -88,8 +88,8 @@ func (x *Executor) start(l *launch) (running, error) {
 			return r, nil
 		}
 		x.slots.leave(s)
-		s.close()                                                        // it died while it was idle
-		if errors.Is(err, errNoDir) && !errors.Is(err, fs.ErrNotExist) { // else somebody cleaned up too well
+		s.close()                                                                                      // it died while it was idle
+		if errors.Is(err, errNoInput) || errors.Is(err, errNoDir) && !errors.Is(err, fs.ErrNotExist) { // else somebody cleaned up too well
 			return nil, err
 		}
 		if try == 3 {

@@ -264,7 +264,7 @@ func (c *Core) record(t *openTask, r task.Result) {
 	if holder != nil {
 		holder.ran(&r)
 	}
-	t.last.ExitCode, t.last.Wall, t.last.Metrics = r.ExitCode, r.Wall, r.Metrics
+	t.last.ExitCode, t.last.Wall, t.last.Metrics, t.last.Files = r.ExitCode, r.Wall, r.Metrics, r.Files
 	c.counts.ran += time.Duration(r.Wall * float64(time.Second))
 	state, ok := r.Status.State()
 	if !ok {

@@ -21,6 +21,9 @@ func (c *Core) hello(in *Input, h *wire.Hello) error {
 		return wire.Errorf(wire.ErrConflict, "hello: said already")
 	}
 	if h.Token == "" && in.Fingerprint != "" {
+		if h.Files {
+			return c.helloFiles(in, version)
+		}
 		return c.helloWorker(in, version, h)
 	}
 	t, err := c.token(h.Token)

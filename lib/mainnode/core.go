@@ -31,12 +31,13 @@ type Settings struct {
 	QueueLimit   int           // tasks
 	Keep         store.Keep
 	Backup       Backup
+	FilesLimit   int64 // bytes of files that go with tasks; 0: any
 }
 
 // Defaults are the settings that an owner need not change.
 func Defaults() Settings {
 	return Settings{
-		Name: "main", Heartbeat: time.Minute, OfflineAfter: 5 * time.Minute, Ageing: 12 * time.Hour, QueueLimit: 10_000_000,
+		Name: "main", Heartbeat: time.Minute, OfflineAfter: 5 * time.Minute, Ageing: 12 * time.Hour, QueueLimit: 10_000_000, FilesLimit: 20 << 30,
 		Keep:   store.Keep{TasksFor: 30 * 24 * time.Hour, Tasks: 1_000_000, OutputBytes: 2 << 30, Events: 1_000_000, KeysFor: 30 * 24 * time.Hour},
 		Backup: Backup{Every: time.Hour, Keep: 24},
 	}

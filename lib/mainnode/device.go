@@ -161,6 +161,22 @@ func (c *Core) helloWorker(in *Input, version int, h *wire.Hello) error {
 	return nil
 }
 
+// filesOf a device is who its connections for files are; no token has such an id.
+const filesOf = "files of "
+
+// helloFiles begins a session for a device's files, beside the one for all else.
+func (c *Core) helloFiles(in *Input, version int) error {
+	d := c.byKey[in.Fingerprint]
+	if d == nil {
+		return wire.Errorf(wire.ErrAuth, "this device has not joined, or was removed; make a join code with rc-ctl invite")
+	}
+	s := &session{id: in.Session, role: wire.RoleFiles, principal: filesOf + d.row.ID}
+	c.sessions[s.id] = s
+	c.effects = append(c.effects, Effect{Session: s.id, Role: s.role, Message: wire.Message{Type: wire.TypeWelcome, ReplyTo: in.Message.ID, Body: wire.Welcome{
+		Protocol: version, Software: c.self, MainNode: c.set.Name, Role: s.role, DeviceID: d.row.ID}}})
+	return nil
+}
+
 const allAssigns = int64(1<<63 - 1)
 
 // reconcile compares what a device holds with what it should hold. What it should and does not hold, of what was assigned up to a
@@ -331,6 +347,7 @@ func (c *Core) remove(d *machine) {
 		c.say(s.id, wire.Message{Type: wire.TypeError, Body: wire.NewError(wire.Errorf(wire.ErrAuth, "this device was removed"))})
 		c.hangUp(s)
 	}
+	c.endSessions(filesOf + d.row.ID)
 	c.spare(d)
 	delete(c.devices, d.row.ID)
 	c.named = nil

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
+	"github.com/retire-cluster/retire-cluster/lib/depot"
 	"github.com/retire-cluster/retire-cluster/lib/store"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
@@ -44,6 +45,8 @@ type Node struct {
 	lastSession atomic.Int64
 	strangers   strangers
 	backup      Backup
+	files       *depot.Depot
+	filesLimit  atomic.Int64
 
 	mu    sync.Mutex
 	conns map[int64]*conn
@@ -79,6 +82,10 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 	}
 	n = &Node{dir: dir, log: log, db: db, tls: identity.ServerTLS(), core: core, events: newEventLog(core.lastEvent), wakes: newWakes(),
 		strangers: strangers{from: map[netip.Addr]int{}}, conns: map[int64]*conn{}, backup: set.Backup}
+	if n.files, err = openFiles(dir); err != nil {
+		return nil, err
+	}
+	n.filesLimit.Store(set.FilesLimit)
 	ballast := store.NewBallast(filepath.Join(dir, fileBallast))
 	core.roomNeeded = ballast.Needs()
 	n.loop = &loop{ballast: ballast, core: core, in: make(chan *Input, maxBatch), events: n.events, lately: &n.lately, wakes: n.wakes, act: n.act, beat: beat}
@@ -160,6 +167,7 @@ func (n *Node) Serve(ctx context.Context, listeners ...net.Listener) error {
 	caring, rest := context.WithCancel(ctx)
 	var care sync.WaitGroup
 	care.Go(func() { n.care(caring) })
+	care.Go(func() { n.sweep(caring) })
 	err := n.loop.run(ctx)
 	rest()
 	care.Wait()
@@ -191,6 +199,7 @@ func (n *Node) Close() error { return n.db.Close() }
 func (n *Node) Change(ctx context.Context, set Settings) error {
 	return n.loop.ask(ctx, func(c *Core) {
 		c.set.Keep, c.set.QueueLimit = set.Keep, set.QueueLimit
+		n.filesLimit.Store(set.FilesLimit)
 	})
 }
 

@@ -63,11 +63,20 @@ func (c *conn) take(ctx context.Context, m wire.Message, peer, address string) e
 	if body, err := Decode(&m); err != nil {
 		return err
 	} else if body != nil {
+		if s, ok := body.(*wire.Submit); ok {
+			if err := c.node.hasInputs(s.Tasks); err != nil {
+				return err
+			}
+		}
 		m.Data = nil
 		return c.node.give(&Input{Session: c.id, Fingerprint: peer, Address: address, Message: m, Body: body})
 	}
 	role, _ := c.role.Load().(wire.Role)
 	switch m.Type {
+	case wire.TypeFilePut:
+		return c.filePut(&m, role)
+	case wire.TypeFileGet:
+		return c.fileGet(&m, role)
 	case wire.TypeCancel, wire.TypeRetry:
 		return c.act(ctx, &m, role)
 	case wire.TypeDrain, wire.TypeUndrain, wire.TypeRemove:
@@ -101,6 +110,9 @@ func check(body any) error {
 	case *wire.Result:
 		if !(b.Wall >= 0 && b.Wall <= task.MaxTimeout) || b.OutputBytes < 0 {
 			return wire.Errorf(wire.ErrField, "execution_time %g, output_bytes %d", b.Wall, b.OutputBytes)
+		}
+		if err := task.CheckFiles(b.Files); err != nil {
+			return err
 		}
 		return checkReason(b.Reason)
 	case *wire.Release:

@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,7 +16,6 @@ type process struct {
 	path    string
 	again   time.Duration // before it is started again
 	logFile string
-	pidFile string // for tasks that want to kill their worker; empty while it does not run
 
 	mu      sync.Mutex
 	args    []string
@@ -49,7 +47,6 @@ func (p *process) supervise() {
 		cmd.Wait()
 		p.mu.Lock()
 		p.cmd = nil
-		os.WriteFile(p.pidFile, nil, 0o644)
 		asked := p.asked
 		p.mu.Unlock()
 		if asked {
@@ -86,7 +83,6 @@ func (p *process) start() *exec.Cmd {
 	}
 	p.cmd = cmd
 	p.lives++
-	os.WriteFile(p.pidFile, []byte(strconv.Itoa(cmd.Process.Pid)+"\n"), 0o644)
 	return cmd
 }
 

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -16,6 +17,7 @@ type proxy struct {
 	listener net.Listener
 	target   string
 	wg       sync.WaitGroup
+	carried  [2]atomic.Int64 // bytes down and up, ever
 
 	mu      sync.Mutex
 	weather weather
@@ -260,6 +262,7 @@ func (k *pair) carry(to *net.TCPConn, data []byte, up bool) bool {
 			return false
 		}
 		k.passed(up, n)
+		k.p.carried[map[bool]int{true: 1}[up]].Add(int64(n))
 		if torn {
 			k.reset()
 			return false

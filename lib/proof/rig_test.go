@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ type rig struct {
 	lease   time.Duration // T_s
 	main    *process
 	workers []*process
+	named   sync.Map       // of these, by name
 	options client.Options // of an admin, for the main node itself
 }
 
@@ -48,11 +50,14 @@ func newRig(t *testing.T, bin string, s times, again time.Duration) *rig {
 	}
 	r := &rig{t: t, dir: dir, bin: bin, witness: filepath.Join(dir, "witness"), lease: s.offline * 3 / 2}
 	t.Cleanup(r.end)
-	for _, d := range []string{"", "locks", "pids", "out"} {
+	for _, d := range []string{"", "locks", "kill", "out"} {
 		if err := os.MkdirAll(filepath.Join(r.witness, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
+	done := make(chan struct{})
+	t.Cleanup(func() { close(done) })
+	go r.deadly(done)
 	r.main = r.process("main", "rc-mained", again, "--listen=127.0.0.1:0", "--addr-file="+filepath.Join(dir, "main.addr"), "--data="+r.path("main"), "--name=main",
 		"--heartbeat="+s.heartbeat.String(), "--offline-after="+s.offline.String(), "--log-level=debug")
 	r.main.run()
@@ -70,10 +75,29 @@ func newRig(t *testing.T, bin string, s times, again time.Duration) *rig {
 	return r
 }
 
+// deadly kills the workers whose tasks are of the kind that takes its worker down.
+func (r *rig) deadly(done <-chan struct{}) {
+	dir := filepath.Join(r.witness, "kill")
+	for {
+		marked, _ := os.ReadDir(dir)
+		for _, m := range marked {
+			os.Remove(filepath.Join(dir, m.Name()))
+			if p, ok := r.named.Load(m.Name()); ok {
+				p.(*process).signal(syscall.SIGKILL)
+			}
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-done:
+			return
+		}
+	}
+}
+
 func (r *rig) path(name string) string { return filepath.Join(r.dir, name) }
 
 func (r *rig) process(name, program string, again time.Duration, args ...string) *process {
-	return &process{name: name, path: filepath.Join(r.bin, program), args: args, again: again, logFile: r.path(name + ".log"), pidFile: filepath.Join(r.witness, "pids", name)}
+	return &process{name: name, path: filepath.Join(r.bin, program), args: args, again: again, logFile: r.path(name + ".log")}
 }
 
 // work starts a worker. With addresses it joins there by a code, which is not among its arguments afterwards; else it finds the main node
@@ -88,6 +112,7 @@ func (r *rig) work(name string, slots int, again time.Duration, addresses ...str
 		p.args = append(plain, "--main-data="+r.path("main"))
 	}
 	r.workers = append(r.workers, p)
+	r.named.Store(name, p)
 	p.run()
 	if !waitFor(ready, func() bool { return bytes.Contains(read(p.logFile), []byte("msg=connected ")) }) {
 		r.t.Fatalf("%s does not connect: %v", name, p.failed)

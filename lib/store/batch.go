@@ -350,6 +350,9 @@ func (w *writer) insertTask(t NewTask, s Task) {
 		w.note(err)
 		provision = string(b)
 	}
+	if t.Spec.Files != nil {
+		w.files(t.ID, t.Spec.Files.In)
+	}
 	w.exec(w.stmt.insertTask, t.ID, t.Job, t.Spec.Type, t.Spec.Name, t.Spec.Priority, t.Spec.Timeout, t.Spec.Retries, payload, needs, ms(t.Submitted),
 		t.Spec.Exclusive, t.Spec.AtMostOnce, t.Spec.Backoff, retryOn, provision, s.State, s.Attempt, s.Device, s.Reason, s.Failures, s.Losses, ms(s.Eligible), ms(s.Started), ms(s.Finished), null(s.ExitCode), s.Output)
 }
@@ -364,8 +367,22 @@ func (w *writer) jobs(added []NewTask) {
 }
 
 func (w *writer) attempt(a Attempt) {
+	var files any
+	if len(a.Files) > 0 {
+		b, err := json.Marshal(a.Files)
+		w.note(err)
+		files = string(b)
+	}
 	w.exec(w.stmt.attempt, a.Task, a.Number, a.Lease, a.Device, a.Outcome, a.Reason, ms(a.Leased), msPtr(a.Started), msPtr(a.Finished), null(a.ExitCode),
-		a.Wall, a.Metrics.CPUTime, a.Metrics.MemoryPeak, a.Output)
+		a.Wall, a.Metrics.CPUTime, a.Metrics.MemoryPeak, a.Output, files)
+	w.files(a.Task, a.Files)
+}
+
+// files notes that files belong to a task.
+func (w *writer) files(id task.ID, files []task.File) {
+	for i := range files {
+		w.exec(w.stmt.file, files[i].SHA256, id)
+	}
 }
 
 func (w *writer) device(d Device) {

@@ -62,12 +62,16 @@ func (db *DB) Attempts(ctx context.Context, id task.ID) ([]Attempt, error) {
 	return query(ctx, db.r, scanAttempt, "SELECT "+attemptColumns+" FROM attempts WHERE task=? ORDER BY number", id)
 }
 
-const attemptColumns = `task, number, lease, device, outcome, reason, leased, started, finished, exit_code, wall, cpu, memory, output`
+const attemptColumns = `task, number, lease, device, outcome, reason, leased, started, finished, exit_code, wall, cpu, memory, output, files`
 
 func scanAttempt(row scanner) (a Attempt, err error) {
 	var leased, started, finished, exit sql.NullInt64
+	var files sql.NullString
 	err = row.Scan(&a.Task, &a.Number, &a.Lease, &a.Device, &a.Outcome, &a.Reason, &leased, &started, &finished, &exit,
-		&a.Wall, &a.Metrics.CPUTime, &a.Metrics.MemoryPeak, &a.Output)
+		&a.Wall, &a.Metrics.CPUTime, &a.Metrics.MemoryPeak, &a.Output, &files)
+	if files.Valid && err == nil {
+		err = json.Unmarshal([]byte(files.String), &a.Files)
+	}
 	a.Leased, a.Started, a.Finished, a.ExitCode = fromMS(leased), timePtr(started), timePtr(finished), intPtr(exit)
 	return a, err
 }
@@ -281,6 +285,12 @@ func sensible(t *task.Task, last *Attempt) error {
 		return fmt.Errorf("task %s is %s, and its attempt %d is not there", t.ID, t.State, t.Attempt)
 	}
 	return nil
+}
+
+// WantsFile says whether a file of the depot belongs to a task.
+func (db *DB) WantsFile(ctx context.Context, sum string) (wanted bool, err error) {
+	err = db.r.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM files WHERE sum=?)", sum).Scan(&wanted)
+	return wanted, classify(err)
 }
 
 // HasJob says whether tasks were submitted as this job.

@@ -96,7 +96,7 @@ func (p *Pruned) remove(ctx context.Context, tx *sql.Tx, which string, goes func
 		if !goes(t) {
 			return nil
 		}
-		for _, q := range []string{"DELETE FROM output WHERE task=?", "DELETE FROM attempts WHERE task=?", "DELETE FROM tasks WHERE id=?"} {
+		for _, q := range []string{"DELETE FROM output WHERE task=?", "DELETE FROM attempts WHERE task=?", "DELETE FROM files WHERE task=?", "DELETE FROM tasks WHERE id=?"} {
 			if _, err := tx.ExecContext(ctx, q, t.id); err != nil {
 				return err
 			}

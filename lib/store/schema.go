@@ -128,4 +128,9 @@ ALTER TABLE tasks ADD COLUMN retry_on TEXT;
 ALTER TABLE devices ADD COLUMN drain_by INTEGER;
 `, `
 ALTER TABLE tasks ADD COLUMN provision TEXT;
+ALTER TABLE attempts ADD COLUMN files TEXT;
+
+-- Which tasks the files of the depot belong to.
+CREATE TABLE files (sum TEXT, task INTEGER, PRIMARY KEY (sum, task)) WITHOUT ROWID;
+CREATE INDEX files_task ON files (task);
 `}

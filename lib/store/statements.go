@@ -9,9 +9,9 @@ import (
 
 // statements are prepared once on the writer's connection.
 type statements struct {
-	begin, commit, rollback                                  *sqlite3.SQLiteStmt
-	insertTask, updateTask, job, attempt, output, key, event *sqlite3.SQLiteStmt
-	device, removeDevice, token, revoke, invite, set         *sqlite3.SQLiteStmt
+	begin, commit, rollback                                        *sqlite3.SQLiteStmt
+	insertTask, updateTask, job, attempt, output, file, key, event *sqlite3.SQLiteStmt
+	device, removeDevice, token, revoke, invite, set               *sqlite3.SQLiteStmt
 }
 
 func (s *statements) all() map[**sqlite3.SQLiteStmt]string {
@@ -25,11 +25,12 @@ func (s *statements) all() map[**sqlite3.SQLiteStmt]string {
 		&s.updateTask: `UPDATE tasks SET state=?, attempt=?, device=?, reason=?, failures=?, losses=?, eligible=?, started=?, finished=?,
 			exit_code=?, output=? WHERE id=?`,
 		&s.job: `INSERT INTO jobs (id, last) VALUES (?,?) ON CONFLICT (id) DO UPDATE SET last=max(last, excluded.last)`,
-		&s.attempt: `INSERT INTO attempts (task, number, lease, device, outcome, reason, leased, started, finished, exit_code, wall, cpu, memory, output)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+		&s.attempt: `INSERT INTO attempts (task, number, lease, device, outcome, reason, leased, started, finished, exit_code, wall, cpu, memory, output, files)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 			ON CONFLICT (task, number) DO UPDATE SET outcome=excluded.outcome, reason=excluded.reason, started=excluded.started, finished=excluded.finished,
-			exit_code=excluded.exit_code, wall=excluded.wall, cpu=excluded.cpu, memory=excluded.memory, output=excluded.output`,
+			exit_code=excluded.exit_code, wall=excluded.wall, cpu=excluded.cpu, memory=excluded.memory, output=excluded.output, files=excluded.files`,
 		&s.output: `INSERT OR IGNORE INTO output (task, attempt, position, stream, after, data) VALUES (?,?,?,?,?,?)`,
+		&s.file:   `INSERT OR IGNORE INTO files (sum, task) VALUES (?,?)`,
 		&s.key:    `INSERT INTO keys (principal, key, idx, count, first, at) VALUES (?,?,?,?,?,?)`,
 		&s.event: `INSERT INTO events (seq, at, kind, device, job, task, attempt, state, exit_code, count, output, reason)
 			VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`,

@@ -123,6 +123,15 @@ func (s *Spec) Validate() error {
 	if err := s.Limits.validate(); err != nil {
 		return err
 	}
+	if err := s.Files.Validate(); err != nil {
+		return err
+	}
+	switch s.Type {
+	case TypeEcho, TypeSleep, TypeHTTP, TypeSystemInfo:
+		if s.Files != nil {
+			return invalid("files go with types that run a program, and %s does not", s.Type)
+		}
+	}
 	if err := s.Requirements.validate(); err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ type Spec struct {
 // Provision is what an attempt is given, and leaves behind.
 type Provision struct {
 	Limits *Limits `json:"limits,omitempty"`
+	Files  *Files  `json:"files,omitempty"`
 }
 
 // Limits is what one attempt may use, where its device does not allow less. A zero is no limit.
@@ -106,6 +107,7 @@ type Attempt struct {
 	Wall     float64    `json:"execution_time"` // seconds, by the device's clock
 	Metrics  Metrics    `json:"metrics"`
 	Output   int64      `json:"output_bytes"`
+	Files    []File     `json:"files,omitempty"` // that it has brought back
 }
 
 // Outcome is how an attempt stands or ended.
@@ -137,6 +139,7 @@ type Result struct {
 	Reason   string  `json:"reason,omitempty"`
 	Wall     float64 `json:"execution_time"` // seconds
 	Metrics  Metrics `json:"metrics"`
+	Files    []File  `json:"files,omitempty"` // brought back
 }
 
 // Lease is an attempt's right to report: the triple decides whose word counts.

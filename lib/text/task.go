@@ -144,7 +144,7 @@ func (p *Printer) Task(t task.Task) error {
 		return p.write()
 	}
 	p.turnTo("task " + t.ID.String())
-	p.block(slices.Concat(taskWhat(&t), p.taskState(&t), taskWants(&t.Spec)))
+	p.block(slices.Concat(taskWhat(&t), p.taskState(&t), taskWants(&t.Spec), broughtBack(&t)))
 	if p.format == Table && len(t.Attempts) > 0 {
 		return printPage(p, attempts, t.Attempts)
 	}
@@ -153,6 +153,16 @@ func (p *Printer) Task(t task.Task) error {
 		p.record(attemptRecord(&t.Attempts[i]))
 	}
 	return p.write()
+}
+
+// broughtBack are the files of the newest attempt that has any.
+func broughtBack(t *task.Task) []pair {
+	for i := len(t.Attempts) - 1; i >= 0; i-- {
+		if files := t.Attempts[i].Files; len(files) > 0 {
+			return []pair{{"brought_back", names(files), plain}}
+		}
+	}
+	return nil
 }
 
 func taskWhat(t *task.Task) []pair {
@@ -201,6 +211,7 @@ func taskWants(s *task.Spec) []pair {
 		{"runs", runs(&s.Policy), plain},
 		{"requires", requires(&s.Requirements), plain},
 		{"limits", limits(s.Limits), plain},
+		{"files", files(s.Files), plain},
 	}
 }
 
@@ -238,6 +249,38 @@ func limits(l *task.Limits) string {
 	say(l.Disk > 0, "disk %s", Size(l.Disk))
 	say(l.CPUs > 0, "%v processors", l.CPUs)
 	return strings.Join(says, ", ")
+}
+
+// files says what goes with a task.
+func files(f *task.Files) string {
+	if f == nil {
+		return ""
+	}
+	var says []string
+	if len(f.In) > 0 {
+		var size int64
+		for i := range f.In {
+			size += f.In[i].Size
+		}
+		says = append(says, fmt.Sprintf("%s sent along (%s)", names(f.In), Size(size)))
+	}
+	if len(f.Out) > 0 {
+		says = append(says, "brings back "+strings.Join(f.Out, ", "))
+	}
+	return strings.Join(says, "; ")
+}
+
+// names are the first names of files.
+func names(files []task.File) string {
+	const most = 3
+	var all []string
+	for i := range files[:min(len(files), most)] {
+		all = append(all, files[i].Name)
+	}
+	if more := len(files) - most; more > 0 {
+		all = append(all, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(all, ", ")
 }
 
 // requires says what a task asks of a device.

@@ -204,6 +204,26 @@ Following the output of a task that is run again begins anew with the higher att
 A selection that names tasks and states takes the tasks that are both. Roles: read may ask and follow; submit may also submit, cancel and retry;
 admin may all.
 
+# Files
+
+A task may say what files an attempt is given, and what is to be brought back of what it leaves: "files":{"in":[{"name":"data.csv","sha256":"…","size":1234}],
+"out":["results/*.csv"]}. What is in "in" is put there before the task is submitted. A task_result lists under "files" what was put there after the attempt.
+
+Files travel on connections of their own, on which nothing else is said after hello; a worker's says "files":true there, and begins no session. A client needs the role submit
+to put, read to get.
+
+	C: {"message_type":"file_put","message_id":"1","data":{"sha256":"…","size":1234}}
+	M: {"message_type":"ack","reply_to":"1","data":{"size":1234,"offset":1000}}
+	C: 234 bytes, as they are
+	M: {"message_type":"ack","reply_to":"1","data":{"size":1234,"offset":1234}}
+
+	C: {"message_type":"file_get","message_id":"2","data":{"sha256":"…","offset":1000}}
+	M: {"message_type":"ack","reply_to":"2","data":{"size":1234}}
+	M: 234 bytes, as they are
+
+Offset is how much is there already, of a transfer that was cut off; where that is all, nothing follows. The second ack says that the file is on the main node's disk.
+E_CONFLICT says that what came has another sum. A file that no task names is removed after a day.
+
 # Errors
 
 	M: {"message_type":"error","reply_to":"2","data":{"code":"E_NOT_FOUND","error":"task t7k3f9q2m: no such task"}}

@@ -22,6 +22,7 @@ var (
 	ErrStaleSession = errors.New("a newer session of this device is known")
 	ErrTwoMachines  = errors.New("two machines use the same key")
 	ErrBusy         = errors.New("too much at once")
+	ErrNoFile       = errors.New("the main node does not have it")
 	ErrStorageFull  = errors.New("the main node's disk is full")
 	ErrShutdown     = errors.New("the main node is stopping")
 	ErrTimeout      = errors.New("timed out")
@@ -47,6 +48,7 @@ var codes = []struct {
 	{"E_DUPLICATE_IDENTITY", ErrTwoMachines, 78},
 	{"E_RATE", ErrBusy, 75},
 	{"E_STORAGE_FULL", ErrStorageFull, 75},
+	{"E_NO_FILE", ErrNoFile, 1},
 	{"E_SHUTDOWN", ErrShutdown, 75},
 	{"E_TIMEOUT", ErrTimeout, 75},
 	{"E_CONFLICT", ErrConflict, 1},

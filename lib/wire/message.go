@@ -61,6 +61,8 @@ const (
 	TypeUnfollow     = "unfollow"
 	TypeEvent        = "event"
 	TypeOutput       = "output"
+	TypeFileGet      = "file_get"
+	TypeFilePut      = "file_put"
 )
 
 // Range is the versions of the protocol that somebody speaks.

@@ -14,6 +14,7 @@ type Role string
 // The roles. A worker is known by its key; the others by tokens.
 const (
 	RoleWorker Role = "worker"
+	RoleFiles  Role = "files" // a worker's, on a connection for files
 	RoleRead   Role = "read"
 	RoleSubmit Role = "submit"
 	RoleAdmin  Role = "admin"

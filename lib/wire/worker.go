@@ -18,6 +18,7 @@ type Hello struct {
 	Session   int64  `json:"session,omitempty"`
 	Life      string `json:"life,omitempty"` // random, of this process: two that take turns are two machines with one key
 	Held      []Held `json:"held,omitempty"`
+	Files     bool   `json:"files,omitempty"` // of a worker: this connection is for files alone, beside that of its session
 }
 
 // Held is an attempt that a worker holds.
@@ -198,6 +199,7 @@ type Result struct {
 	Wall        float64      `json:"execution_time"`  // seconds
 	OutputBytes int64        `json:"output_bytes"`    // of all output
 	Ahead       int          `json:"ahead,omitempty"` // as in Heartbeat
+	Files       []task.File  `json:"files,omitempty"` // that the attempt has brought back, and that are here by now
 	Result      ResultBody   `json:"result"`
 }
 
@@ -211,7 +213,7 @@ type ResultBody struct {
 
 // Outcome gives the result without its output.
 func (r *Result) Outcome() task.Result {
-	return task.Result{Status: r.Status, ExitCode: r.Result.ExitCode, Reason: r.Reason, Wall: r.Wall, Metrics: r.Result.Metrics}
+	return task.Result{Status: r.Status, ExitCode: r.Result.ExitCode, Reason: r.Reason, Wall: r.Wall, Metrics: r.Result.Metrics, Files: r.Files}
 }
 
 // Judged answers Result.

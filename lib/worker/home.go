@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
 	"github.com/retire-cluster/retire-cluster/lib/executor"
@@ -22,6 +23,7 @@ const (
 	fileLock       = "worker.lock"
 	dirAttempts    = "attempts"
 	dirOrphans     = "orphans"
+	dirCache       = "files"
 	dirTypes       = "tasks.d"
 )
 
@@ -33,7 +35,9 @@ type home struct {
 	dir      string
 	lock     *os.File
 	identity *wire.Identity
-	member   membership
+
+	mu     sync.Mutex // held for member while the worker works
+	member membership
 }
 
 // membership is which cluster this device belongs to.
@@ -127,12 +131,16 @@ func (h *home) save() error {
 
 // booted counts this start. It is on disk before the main node hears of it, so that no two lives look alike.
 func (h *home) booted(atLeast int64) (int64, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.member.BootCount = max(h.member.BootCount+1, atLeast)
 	return h.member.BootCount, h.save()
 }
 
 // addresses are where the main node may be found, the likeliest first.
 func (h *home) addresses(env func(string) (string, bool)) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	all := slices.Clone(h.member.Addresses)
 	if h.member.Local != "" {
 		if l, err := wire.FindLocal(h.member.Local, env); err == nil {
@@ -146,6 +154,8 @@ const mostAddresses = 16
 
 // learn keeps the addresses that the main node tells, the one that worked first.
 func (h *home) learn(worked string, told []string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	all := []string{worked}
 	for _, a := range told {
 		if wire.CheckAddress(a) == nil && !slices.Contains(all, a) && len(all) < mostAddresses {

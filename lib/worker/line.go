@@ -26,7 +26,7 @@ func (c *Core) LineUp(can func(taskType string) bool) { c.lines = can }
 // they are begun.
 func (c *Core) canLine(a *attempt) bool {
 	ran := max(time.Duration(c.pace.ran), time.Microsecond)
-	if c.lines == nil || c.pace.short < steady || ran > lineRun || a.spec.Exclusive || a.spec.AtMostOnce {
+	if c.lines == nil || c.pace.short < steady || ran > lineRun || a.spec.Exclusive || a.spec.AtMostOnce || a.spec.Files != nil {
 		return false
 	}
 	behind := min(int(lineSpan/ran)+1, lineMost)

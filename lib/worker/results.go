@@ -129,7 +129,7 @@ func (c *Core) sendResult(a *attempt) {
 	id := c.nextID()
 	c.asked[id] = question{a.lease, c.now}
 	c.do(SendMessage{Message: wire.Message{Type: wire.TypeTaskResult, ID: id, Body: wire.Result{Lease: a.lease, Status: a.result.Status, Reason: a.result.Reason,
-		Wall: a.result.Wall, OutputBytes: a.output.size, Ahead: c.ahead(),
+		Wall: a.result.Wall, OutputBytes: a.output.size, Ahead: c.ahead(), Files: a.result.Files,
 		Result: wire.ResultBody{Output: stdout, ErrorOutput: stderr, ExitCode: a.result.ExitCode, Metrics: a.result.Metrics}}}})
 }
 

@@ -32,6 +32,8 @@ type Options struct {
 	KillGrace       time.Duration
 	AllowPrivateNet bool
 	Limits          executor.Limits
+	CacheSize       int64    // bytes of files that are kept for tasks to come
+	Bandwidth       int64    // bytes a second for files; 0: any
 	Secrets         []string // files that tasks may not read, beside this worker's
 	AllowWrite      []string // files and directories that tasks may change beside their own
 	Types           []string // of task that may run here; none: all that can
@@ -57,7 +59,8 @@ type Worker struct {
 	running sync.WaitGroup
 	kills   map[task.Lease]context.CancelCauseFunc
 
-	link       *link                          // nil: none
+	link       *link // nil: none
+	courier    *courier
 	profile    atomic.Pointer[device.Profile] // replaced, never changed
 	registered *device.Profile                // what this connection's main node was told
 	guest      guest
@@ -109,6 +112,9 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 	p.Sandbox, p.SandboxGaps = confined.Level, confined.Gaps
 	p.TaskTypes = w.exec.Types()
 	w.profile.Store(&p)
+	if w.courier, err = newCourier(w.home.path(dirCache), o.CacheSize, o.Bandwidth, w.dialFiles); err != nil {
+		return nil, err
+	}
 	return w, w.openCore()
 }
 
@@ -219,6 +225,7 @@ func (w *Worker) Run(drain, kill context.Context) error {
 		select {
 		case <-w.in: // nobody decides any longer
 		case <-done:
+			w.courier.close()
 			return errors.Join(err, w.exec.Clean(), w.exec.Close())
 		}
 	}
@@ -437,7 +444,7 @@ func (w *Worker) start(s StartAttempt) {
 	log.Debug("started", "type", s.Spec.Type, "lined", s.Lined)
 	w.running.Go(func() {
 		defer kill(nil)
-		r := w.exec.Run(ctx, a, func(s task.Stream, data []byte) {
+		r := w.run(ctx, &a, func(s task.Stream, data []byte) {
 			w.in <- Printed{lease, s, time.Since(began), append([]byte(nil), data...)}
 		})
 		if r.Status == "" {

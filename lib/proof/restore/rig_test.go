@@ -50,7 +50,7 @@ func newRig(t *testing.T, workers int) *rig {
 	r.startMain()
 	for i := range workers {
 		name := fmt.Sprint("worker", i+1)
-		r.workers = append(r.workers, r.start(name, "rc-workerd", "--name="+name, "--data="+r.path(name), "--main-data="+r.path("main"), "--slots=6", "--kill-grace=1s"))
+		r.workers = append(r.workers, r.start(name, "rc-workerd", "--name="+name, "--data="+r.path(name), "--main-data="+r.path("main"), "--slots=6", "--kill-grace=1s", "--allow-write="+r.dir))
 	}
 	r.wait("the workers", func(ctx context.Context, c *client.Client) bool {
 		s, err := c.Status(ctx)
