@@ -70,7 +70,8 @@ type order struct {
 const (
 	usualSlack = 50_000 // nanoseconds by which timers may be late, unless a process wants it otherwise
 
-	slotName    = "rc-workerd: slot" // argv[0] of a helper
+	slotName    = "rc-workerd: slot" // argv[0] of a helper, which gets lost where the system runs programs of another architecture through a third
+	slotMark    = "__slot"           // argv[1]
 	slotComm    = "rc-workerd-slot"  // what ps calls it
 	slotLaunch  = 3                  // socket for launches and bells
 	slotControl = 4                  // socket for orders
@@ -83,8 +84,8 @@ func runHelper() {
 	debug.SetGCPercent(25) // of the 4 MiB that Go begins with
 	h := &helper{in: newInbox(slotLaunch), out: closed, err: closed}
 	err := errors.New("it is not said how")
-	if len(os.Args) == 2 {
-		err = errors.Join(h.prepare(), h.setUp(os.Args[1]), h.openProgress())
+	if len(os.Args) == 3 {
+		err = errors.Join(h.prepare(), h.setUp(os.Args[2]), h.openProgress())
 	}
 	check := func(err error) {
 		if err != nil {

@@ -20,11 +20,12 @@ import (
 
 const (
 	probeName  = "rc-workerd: probe" // argv[0]
+	probeMark  = "__probe"           // argv[1]
 	probeLimit = 10 * time.Second
 )
 
 // probed is what a probe says.
-type probed struct{ Landlock, User, Group string } // why not; "": it works
+type probed struct{ Start, Landlock, User, Group string } // why not; "": it works
 
 // confine finds out how far the system can keep attempts from the rest of the device.
 func (x *Executor) confine() {
@@ -52,6 +53,12 @@ func (x *Executor) confine() {
 		os.Chmod(x.options.Dir, 0o711)
 	}
 	p := x.probe()
+	if p.Start != "" {
+		s.off = true
+		s.cgroups.close()
+		x.confined = Confinement{Level: LevelNone, Gaps: []string{gap("attempts have no helper that answers for all of their processes", p.Start)}}
+		return
+	}
 	if s.setup.Cgroup != "" {
 		removeCgroup(s.setup.Cgroup)
 		s.setup.Cgroup = ""
@@ -103,8 +110,8 @@ func (x *Executor) probe() probed {
 	switch {
 	case len(x.options.Sandbox.Hidden)+len(x.options.Sandbox.Writable) == 0 && x.options.Sandbox.User == 0:
 		return failed(errors.New("it is not asked for"))
-	case runtime.GOOS == "android" || termux() != "":
-		return probed{Landlock: "Android has no Landlock for apps", User: "an app of Android has one user"}
+	case isAndroid(): // what is not asked for is not tried
+		x.slots.setup.Sandbox = Sandbox{}
 	}
 	dir, err := os.MkdirTemp(x.options.Dir, dirPrefix+"*")
 	if err != nil {
@@ -112,8 +119,8 @@ func (x *Executor) probe() probed {
 	}
 	defer os.RemoveAll(dir)
 	said, err := x.startProbe(dir)
-	if err != nil {
-		return failed(err)
+	if err != nil { // as a helper could not be started, either
+		return probed{Start: err.Error()}
 	}
 	var p probed
 	if err := json.Unmarshal(said, &p); err != nil {
@@ -128,7 +135,7 @@ func (x *Executor) startProbe(dir string) (said []byte, err error) {
 		return nil, err
 	}
 	defer ours.Close()
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{probeName, dir, x.slots.setup.encode()}, &syscall.ProcAttr{
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{probeName, probeMark, dir, x.slots.setup.encode()}, &syscall.ProcAttr{
 		Dir: "/", Env: os.Environ(), Files: []uintptr{x.null.Fd(), theirs.Fd(), x.null.Fd()}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	theirs.Close()
@@ -144,22 +151,42 @@ func (x *Executor) startProbe(dir string) (said []byte, err error) {
 
 // runProbe is all that a probe does: it tries each, and writes what came of it.
 func runProbe() {
-	if len(os.Args) != 3 {
+	if len(os.Args) != 4 {
 		os.Exit(0) // the program that a probe starts as another user
 	}
-	dir, s := os.Args[1], setup{}
-	if json.Unmarshal([]byte(os.Args[2]), &s) != nil {
+	dir, s := os.Args[2], setup{}
+	if json.Unmarshal([]byte(os.Args[3]), &s) != nil {
 		os.Exit(64)
 	}
-	said := probed{User: tryUser(dir, s.User), Group: tryGroup(&s)}
+	said := probed{Start: tryHelper(), User: tryUser(dir, s.User), Group: tryGroup(&s)}
 	said.Landlock = tryLandlock(dir, &s.Sandbox)
 	json.NewEncoder(os.Stdout).Encode(said)
 	os.Exit(0)
 }
 
+func isAndroid() bool { return runtime.GOOS == "android" || termux() != "" }
+
+// tryHelper does what a helper cannot be without: it becomes the parent of orphans, and sees that a child has ended without waiting for it.
+func tryHelper() (why string) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl", err).Error()
+	}
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{probeName, probeMark}, &syscall.ProcAttr{Dir: "/", Env: os.Environ(), Files: []uintptr{0, 1, 2}})
+	if err != nil {
+		return err.Error()
+	}
+	if dead, err := awaitAny(); err != nil || dead != pid {
+		return fmt.Sprintf("a child is %d, and %d has ended: %v", pid, dead, err)
+	}
+	reap(pid)
+	return ""
+}
+
 // tryUser starts a program as another user, in a private directory.
 func tryUser(dir string, user int) (why string) {
 	switch {
+	case isAndroid():
+		return "an app of Android has one user"
 	case user == 0:
 		return "none is set"
 	case os.Getuid() != 0:
@@ -169,7 +196,7 @@ func tryUser(dir string, user int) (why string) {
 		return err.Error()
 	}
 	defer os.Chown(dir, 0, 0)
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{probeName}, &syscall.ProcAttr{
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{probeName, probeMark}, &syscall.ProcAttr{
 		Dir: dir, Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(user), Gid: uint32(user)}},
 	})
 	if err != nil {
@@ -190,7 +217,7 @@ func tryGroup(s *setup) (why string) {
 	if err == nil {
 		none := setup{}
 		var pid int
-		pid, err = syscall.ForkExec("/proc/self/exe", []string{probeName}, &syscall.ProcAttr{Dir: "/", Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: none.attributes(g)})
+		pid, err = syscall.ForkExec("/proc/self/exe", []string{probeName, probeMark}, &syscall.ProcAttr{Dir: "/", Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: none.attributes(g)})
 		if err == nil {
 			reap(pid)
 			return ""
@@ -201,6 +228,9 @@ func tryGroup(s *setup) (why string) {
 
 // tryLandlock has a thread give up its rights, and looks whether they are gone.
 func tryLandlock(dir string, s *Sandbox) (why string) {
+	if isAndroid() { // it would kill this process
+		return "Android has no Landlock for apps"
+	}
 	switch v := landlockVersion(); {
 	case v == 0:
 		return "no Landlock in this kernel, or it is not allowed here"

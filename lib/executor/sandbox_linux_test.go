@@ -103,6 +103,8 @@ func TestConfinedApart(t *testing.T) {
 // What one attempt does to the directory of another that waits behind it is undone before that begins.
 func TestConfinedInLine(t *testing.T) {
 	b, _, _ := newConfined(t, Options{Slots: 1})
+	top := t.TempDir()
+	t.Cleanup(func() { os.Chmod(top, 0o700) }) // which nothing keeps its owner from changing
 	var others sync.WaitGroup
 	results := make(chan string, 64)
 	run := func(script string) {
@@ -121,7 +123,7 @@ func TestConfinedInLine(t *testing.T) {
 	}
 	for range 8 {
 		run("ls -A; exec 2>/dev/null; for d in ../attempt-*; do [ $d = ../${PWD##*/} ] || { true >$d/planted; chmod 500 $d; }; done; true")
-		run("ls -A; exec 2>/dev/null; for d in ../attempt-*; do [ $d = ../${PWD##*/} ] || { rmdir $d && ln -s /etc $d; }; done; true >mine")
+		run("ls -A; exec 2>/dev/null; for d in ../attempt-*; do [ $d = ../${PWD##*/} ] || { rmdir $d && ln -s " + top + " $d; }; done; true >mine")
 	}
 	others.Wait()
 	close(results)

@@ -40,8 +40,8 @@ type slot struct {
 }
 
 // open starts a helper. It is this program once more; its file may have been replaced since, and need not be found again.
-func (p *slots) open(generation int) (s *slot, err error) {
-	s = &slot{pool: p, generation: generation, orders: closed, verdicts: closed}
+func (p *slots) open(generation int) (opened *slot, err error) {
+	s := &slot{pool: p, generation: generation, orders: closed, verdicts: closed}
 	if err := s.dirs.open(p.base, p.setup.User); err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (p *slots) startHelper(s *slot, files [3]int) (pid int, err error) {
 		return 0, err
 	}
 	defer null.Close()
-	return syscall.ForkExec("/proc/self/exe", []string{slotName, setup.encode()}, &syscall.ProcAttr{
+	return syscall.ForkExec("/proc/self/exe", []string{slotName, slotMark, setup.encode()}, &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   p.env,
 		Files: []uintptr{null.Fd(), null.Fd(), 2, uintptr(files[0]), uintptr(files[1]), uintptr(files[2])},

@@ -2,6 +2,8 @@ package executor
 
 import (
 	"context"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -73,4 +75,18 @@ func TestStoppedHelperHoldsNobodyUp(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("it cannot be ended")
 	}
+}
+
+// A helper that cannot be started costs the attempt nothing but its place: it was not begun, and the next one is tried again.
+func TestNoHelper(t *testing.T) {
+	b := newBench(t, Options{})
+	b.slots.cgroups = &cgroups{dir: filepath.Join(t.TempDir(), "gone")}
+	for range 2 {
+		r := b.sh("true")
+		if r.Status != task.AttemptReleased || !strings.Contains(r.Reason, "no slot helper: control group") {
+			t.Errorf("%+v", r)
+		}
+	}
+	b.slots.cgroups = nil
+	check(t, b.sh("true"), task.AttemptCompleted, 0, "")
 }

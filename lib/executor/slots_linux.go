@@ -18,11 +18,11 @@ var helpers atomic.Bool
 // attempts of one slot and answers for all that they start. There it does not return. Without it, attempts are children of the program itself,
 // and what leaves their process group outlives them.
 func Main() {
-	if len(os.Args) > 0 {
-		switch os.Args[0] {
-		case slotName:
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case slotMark:
 			runHelper()
-		case probeName:
+		case probeMark:
 			runProbe()
 		}
 	}

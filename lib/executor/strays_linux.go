@@ -59,7 +59,7 @@ func ancestors(all []entry) map[int]bool {
 // orphanedHelper says whether a process is a helper of this folder whose host is gone, and that does not notice because it is stopped.
 func orphanedHelper(e entry, base string) bool {
 	var line [8 << 10]byte
-	name, setup, ok := strings.Cut(string(line[:readProc(e.pid, "cmdline", line[:])]), "\x00")
+	name, setup, ok := strings.Cut(string(line[:readProc(e.pid, "cmdline", line[:])]), "\x00"+slotMark+"\x00")
 	if !ok || name != slotName || e.parent == os.Getpid() {
 		return false
 	}
