@@ -21,6 +21,7 @@ type cluster struct {
 	env     *testscript.Env
 	work    string
 	daemons map[string]*daemon // by name: main, web, and those of the workers
+	sleeper *sleeper
 	failed  func() bool
 	logf    func(string, ...any)
 }

@@ -17,6 +17,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"exits":       cmdExits,
 	"manmatches":  cmdManMatches,
 	"runexamples": cmdRunExamples,
+	"sleeper":     cmdSleeper,
 }
 
 // cmdEventually runs a command again and again until its standard output matches. What it printed at last stands in the log.

@@ -48,6 +48,8 @@ type serve struct {
 	Ageing       cli.Duration `default:"12h" help:"Waiting this long is worth one level of priority."`
 	QueueLimit   int          `default:"10000000" reload:"yes" help:"Most tasks that may be open: waiting or running."`
 
+	WakeAddress []string `placeholder:"HOST:PORT" help:"Send magic packets there. Default: to all networks of this host."`
+
 	KeepTasksFor cli.Duration `default:"30d" reload:"yes" help:"Forget tasks this long after they ended (0: never)."`
 	KeepTasks    int64        `default:"1000000" reload:"yes" help:"Keep at most this many ended tasks (0: all)."`
 	FilesLimit   cli.Bytes    `default:"20GiB" reload:"yes" help:"Keep at most this much of files that go with tasks (0: any)."`
@@ -65,7 +67,7 @@ func (m *serve) settings(backupDir string) (mainnode.Settings, error) {
 	s.Name = m.Name
 	s.Heartbeat, s.OfflineAfter, s.Ageing = time.Duration(m.Heartbeat), time.Duration(m.OfflineAfter), time.Duration(m.Ageing)
 	s.QueueLimit = m.QueueLimit
-	s.FilesLimit = int64(m.FilesLimit)
+	s.FilesLimit, s.WakeTo = int64(m.FilesLimit), m.WakeAddress
 	s.Keep.TasksFor, s.Keep.Tasks, s.Keep.OutputBytes, s.Keep.Events = time.Duration(m.KeepTasksFor), m.KeepTasks, int64(m.KeepOutput), m.KeepEvents
 	s.Backup = mainnode.Backup{Every: time.Duration(m.BackupEvery), Dir: backupDir, Keep: m.BackupKeep}
 	if s.Name == "" {

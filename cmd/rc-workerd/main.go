@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -49,6 +50,9 @@ type serve struct {
 	Tag      []string `placeholder:"TAG" help:"Tag that tasks can ask for; may be repeated."`
 	MainData string   `env:"RC_DATA" placeholder:"DIR" help:"Data directory of a main node on this host."`
 
+	Wake bool     `help:"Let the main node wake this device when it sleeps and is needed (Wake-on-LAN)."`
+	MAC  []string `name:"mac" placeholder:"ADDRESS" help:"Hardware address to be woken by, where none is found; may be repeated."`
+
 	OutputLimit     cli.Bytes    `default:"8MiB" help:"Keep at most this much of what one task prints."`
 	KillGrace       cli.Duration `default:"10s" help:"Time that a task has to end by itself before it is killed."`
 	CacheSize       cli.Bytes    `default:"1GiB" help:"Keep at most this much of the files that tasks were sent, for others."`
@@ -89,6 +93,11 @@ func (w *serve) Run(ctx context.Context, all *workerd, env cli.Env, log *cli.Log
 	if w.TaskProcesses < 0 || w.TaskCPUs < 0 || w.Nice < 0 || w.Nice > 19 {
 		return cli.Exit(cli.Usage, errors.New("what one task may use: --task-processes and --task-cpus are not negative, and --nice is between 0 and 19"))
 	}
+	for _, mac := range w.MAC {
+		if a, err := net.ParseMAC(mac); err != nil || len(a) != 6 {
+			return cli.Exit(cli.Usage, fmt.Errorf("--mac %q: not the address of a network card, such as 00:11:22:33:44:55", mac))
+		}
+	}
 	options := w.options(all.dataDir(env), env, log)
 	if all.Config.Path != "" { // a join code may stand in it
 		options.Secrets = []string{all.Config.Path}
@@ -127,7 +136,7 @@ func (w *serve) Run(ctx context.Context, all *workerd, env cli.Env, log *cli.Log
 
 func (w *serve) options(dir string, env cli.Env, log *cli.Log) worker.Options {
 	_, beat := cli.Watchdog()
-	o := worker.Options{Dir: dir, JoinCode: w.Join, MainData: w.MainData, Name: w.Name, Slots: w.Slots, Role: w.Role, Tags: w.Tag,
+	o := worker.Options{Dir: dir, JoinCode: w.Join, MainData: w.MainData, Name: w.Name, Slots: w.Slots, Role: w.Role, Tags: w.Tag, Wake: w.Wake, MACs: w.MAC,
 		OutputLimit: int64(w.OutputLimit), KillGrace: time.Duration(w.KillGrace), AllowPrivateNet: w.AllowPrivateNet,
 		AllowWrite: w.AllowWrite, Types: w.Type, CacheSize: int64(w.CacheSize), Bandwidth: int64(w.Bandwidth),
 		Limits: executor.Limits{Memory: int64(w.TaskMemory), Processes: w.TaskProcesses, Disk: int64(w.TaskDisk), FileSize: int64(w.TaskFileSize), CPUTime: time.Duration(w.TaskCPUTime),

@@ -32,6 +32,11 @@ func (c *Client) Undrain(ctx context.Context, device string) error {
 	return c.ask(ctx, wire.TypeUndrain, &wire.NameDevice{Device: device}, nil)
 }
 
+// Wake wakes a device that sleeps. That it was told so does not say that it heard. Errors: device.ErrNotFound, wire.ErrConflict.
+func (c *Client) Wake(ctx context.Context, device string) error {
+	return c.ask(ctx, wire.TypeWake, &wire.NameDevice{Device: device}, nil)
+}
+
 // Remove takes a device out of the cluster; to come back it needs a new join code. Errors: device.ErrNotFound.
 func (c *Client) Remove(ctx context.Context, device string) error {
 	return c.once(ctx, wire.TypeRemove, &wire.NameDevice{Device: device}, nil)

@@ -73,6 +73,7 @@ const (
 	DeviceOffline  Kind = "device_offline" // not heard of for a while
 	DeviceDraining Kind = "device_draining"
 	DeviceResumed  Kind = "device_resumed" // takes tasks again
+	DeviceWaking   Kind = "device_waking"  // it sleeps, and is being woken
 	DeviceRemoved  Kind = "device_removed"
 	DeviceTwice    Kind = "device_twice"    // two machines use its key
 	ResultOrphaned Kind = "result_orphaned" // Device has the result of an Attempt that the main node does not know

@@ -17,6 +17,7 @@ type Ctl struct {
 	Retry   ctlRetry   `cmd:"" help:"Put tasks that failed, timed out or were cancelled back into the queue."`
 	Drain   ctlDrain   `cmd:"" help:"Let a device finish what it has and give it nothing new."`
 	Undrain ctlUndrain `cmd:"" help:"Let a device take tasks again."`
+	Wake    ctlWake    `cmd:"" help:"Wake a device that sleeps."`
 	Remove  ctlRemove  `cmd:"" help:"Take a device out of the cluster."`
 	Invite  ctlInvite  `cmd:"" help:"Make a join code for a new device."`
 	Token   ctlToken   `cmd:"" help:"Tokens, with which commands elsewhere use this cluster."`
@@ -119,6 +120,13 @@ type ctlUndrain struct{ named }
 // Run ends the draining of a device.
 func (x *ctlUndrain) Run(ctx context.Context, ctl *Ctl, env cli.Env) error {
 	return ctl.with(env, func(c *client.Client) error { return c.Undrain(ctx, x.Device) })
+}
+
+type ctlWake struct{ named }
+
+// Run wakes a device.
+func (x *ctlWake) Run(ctx context.Context, ctl *Ctl, env cli.Env) error {
+	return ctl.with(env, func(c *client.Client) error { return c.Wake(ctx, x.Device) })
 }
 
 type ctlRemove struct{ named }

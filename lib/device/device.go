@@ -62,6 +62,7 @@ type Profile struct {
 	Slots        int      `json:"slots"`                   // attempts that it runs at once
 	Tools        []string `json:"tools,omitempty"`         // programs found: gcc, ffmpeg, …
 	Version      string   `json:"version,omitempty"`       // of the worker
+	Wake         bool     `json:"wake,omitempty"`          // its owner lets the main node wake it
 	Sandbox      int      `json:"sandbox_level,omitempty"` // how far tasks are kept from the rest of it, 0 to 4: see retire-cluster(7)
 	SandboxGaps  []string `json:"sandbox_gaps,omitempty"`
 }
@@ -86,6 +87,7 @@ type Hardware struct {
 	Disk       int64    `json:"disk_space"` // of the file system that its tasks work on
 	Interfaces []string `json:"network_interfaces"`
 	GPU        string   `json:"gpu,omitempty"` // its name; empty: none found
+	MACs       []string `json:"mac_addresses,omitempty"`
 }
 
 // Metrics is how a device is right now. A nil is "not known": no system tells everything.

@@ -31,7 +31,8 @@ type Settings struct {
 	QueueLimit   int           // tasks
 	Keep         store.Keep
 	Backup       Backup
-	FilesLimit   int64 // bytes of files that go with tasks; 0: any
+	WakeTo       []string // addresses that magic packets are sent to; none: all networks of this host
+	FilesLimit   int64    // bytes of files that go with tasks; 0: any
 }
 
 // Defaults are the settings that an owner need not change.
@@ -131,6 +132,7 @@ type Effect struct {
 	Message wire.Message // to be said, if it has a type
 	Role    wire.Role    // with welcome: what the session may do from now on
 	Close   bool         // end the session after that
+	Wake    []string     // instead of all of that: addresses of a device to be woken
 }
 
 // Input is something that happened to the core from outside.
@@ -289,7 +291,7 @@ type (
 	bye          struct{}
 	tokenList    struct{}
 	deviceAction struct {
-		verb   string // drain, undrain, remove
+		verb   string // drain, undrain, remove, wake
 		name   string
 		within time.Duration // to drain in; 0: without end
 	}

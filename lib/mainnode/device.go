@@ -32,6 +32,7 @@ type machine struct {
 	metrics  device.Metrics
 	recalled time.Time // when it was asked last for what it has, after its time to drain
 	twins    twins
+	waking   waking
 	ahead    int           // attempts that it would hold beyond its slots
 	aheadAt  time.Time     // when it said so
 	usual    time.Duration // that its attempts take
@@ -53,6 +54,8 @@ func (d *machine) holding() []*openTask {
 // status is what people are shown, with the reason.
 func (d *machine) status() (device.Status, string) {
 	switch {
+	case d.shown == device.Offline && !d.waking.since.IsZero():
+		return device.Offline, "it is being woken"
 	case d.shown == device.Offline:
 		return device.Offline, d.reason
 	case d.row.Draining:
@@ -148,6 +151,7 @@ func (c *Core) helloWorker(in *Input, version int, h *wire.Hello) error {
 	s := &session{id: in.Session, role: wire.RoleWorker, principal: d.row.ID, device: d}
 	c.sessions[s.id], d.session = s, s
 	d.says, d.reason = device.Online, ""
+	d.woke(c.now)
 	c.heard(d)
 	held := c.reconcile(d, h.Held, sameLife, allAssigns)
 	d.ahead = 0 // until it says so
@@ -322,6 +326,8 @@ func (c *Core) actOnDevice(a *deviceAction) error {
 		c.drain(d, a.within)
 	case wire.TypeUndrain:
 		c.undrain(d)
+	case wire.TypeWake:
+		return c.wakeNow(d)
 	}
 	return nil
 }

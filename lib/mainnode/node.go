@@ -47,6 +47,7 @@ type Node struct {
 	backup      Backup
 	files       *depot.Depot
 	filesLimit  atomic.Int64
+	wakeTo      []string
 
 	mu    sync.Mutex
 	conns map[int64]*conn
@@ -86,6 +87,7 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 		return nil, err
 	}
 	n.filesLimit.Store(set.FilesLimit)
+	n.wakeTo = set.WakeTo
 	ballast := store.NewBallast(filepath.Join(dir, fileBallast))
 	core.roomNeeded = ballast.Needs()
 	n.loop = &loop{ballast: ballast, core: core, in: make(chan *Input, maxBatch), events: n.events, lately: &n.lately, wakes: n.wakes, act: n.act, beat: beat}
@@ -266,6 +268,10 @@ func (n *Node) act(effects []Effect) {
 	defer n.mu.Unlock()
 	for i := range effects {
 		e := &effects[i]
+		if e.Wake != nil {
+			go n.sendWake(e.Wake)
+			continue
+		}
 		c := n.conns[e.Session]
 		if c == nil {
 			continue

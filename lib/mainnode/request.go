@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/device"
@@ -79,7 +80,7 @@ func (c *conn) take(ctx context.Context, m wire.Message, peer, address string) e
 		return c.fileGet(&m, role)
 	case wire.TypeCancel, wire.TypeRetry:
 		return c.act(ctx, &m, role)
-	case wire.TypeDrain, wire.TypeUndrain, wire.TypeRemove:
+	case wire.TypeDrain, wire.TypeUndrain, wire.TypeRemove, wire.TypeWake:
 		var d wire.NameDevice
 		if err := m.Decode(&d); err != nil {
 			return err
@@ -134,7 +135,10 @@ func checkReason(s string) error {
 	return nil
 }
 
-const maxProfile = 16 << 10 // bytes of JSON
+const (
+	maxProfile = 16 << 10 // bytes of JSON
+	mostMACs   = 8
+)
 
 func checkProfile(p *device.Profile) error {
 	b, err := json.Marshal(p)
@@ -144,6 +148,8 @@ func checkProfile(p *device.Profile) error {
 		return wire.Errorf(wire.ErrField, "a profile of %d bytes, at most %d", len(b), maxProfile)
 	case p.Slots < 0 || p.Slots > wire.MaxSlots:
 		return wire.Errorf(wire.ErrField, "slots %d: between 0 and %d", p.Slots, wire.MaxSlots)
+	case len(hw.MACs) > mostMACs || slices.ContainsFunc(hw.MACs, func(mac string) bool { return magicPacket(mac) == nil }):
+		return wire.Errorf(wire.ErrField, "mac_addresses %.100q: at most %d, each of six bytes", hw.MACs, mostMACs)
 	case hw.CPUCores < 0 || hw.CPUCores > 1<<16 || hw.Memory < 0 || hw.Memory > 1<<50 || hw.Disk < 0 || hw.Disk > 1<<60:
 		return wire.Errorf(wire.ErrField, "hardware_specs: %d cores, %d bytes of memory, %d of disk", hw.CPUCores, hw.Memory, hw.Disk)
 	}

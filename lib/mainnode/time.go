@@ -22,6 +22,7 @@ func (c *Core) timeouts() {
 		c.pending = true
 	}
 	c.silence()
+	c.wakeUp()
 	c.expireTokens()
 	for id, i := range c.invites {
 		if c.now.After(i.Expires.Add(time.Hour)) {

@@ -4,6 +4,7 @@ package profile
 
 import (
 	"context"
+	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -51,4 +52,14 @@ func usage(ctx context.Context, dir string) (size, free int64, percent *float64)
 		return 0, 0, nil
 	}
 	return int64(u.Total), int64(u.Free), percentOf(u.UsedPercent, 100)
+}
+
+func (m *machine) addresses() (macs []string) {
+	all, _ := net.Interfaces()
+	for _, i := range all {
+		if i.Flags&net.FlagUp != 0 && len(i.HardwareAddr) == 6 && len(macs) < mostAddresses {
+			macs = append(macs, i.HardwareAddr.String())
+		}
+	}
+	return macs
 }

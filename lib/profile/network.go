@@ -2,6 +2,8 @@ package profile
 
 import "net"
 
+const mostAddresses = 8 // of network cards
+
 // upInterfaces asks the system for its interfaces. Android 13 and later refuse: then there are none, as a
 // guessed name is worse than no name.
 func upInterfaces() []string {

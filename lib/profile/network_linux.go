@@ -22,6 +22,17 @@ func (m *machine) interfaces() []string {
 	return names
 }
 
+// addresses returns the hardware addresses of the real interfaces: by them a device can be woken.
+func (m *machine) addresses() (macs []string) {
+	for _, name := range list(m.Sys, "class/net") {
+		mac := strings.TrimSpace(text(m.Sys, "class/net", name, "address"))
+		if exists(filepath.Join(m.Sys, "class/net", name, "device")) && len(mac) == len("00:11:22:33:44:55") && mac != "00:00:00:00:00:00" {
+			macs = append(macs, mac)
+		}
+	}
+	return macs[:min(len(macs), mostAddresses)]
+}
+
 // parseUp reads an interface's flags, "0x1003": up (1) and not the loopback (8).
 func parseUp(flags string) bool {
 	f, err := strconv.ParseUint(flags, 0, 64)

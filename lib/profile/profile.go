@@ -66,6 +66,7 @@ func (m *machine) hardware(ctx context.Context, workDir string) device.Hardware 
 		CPUModel:   m.cpuModel(ctx),
 		Interfaces: m.interfaces(),
 		GPU:        m.gpu(),
+		MACs:       m.addresses(),
 	}
 	h.Memory, _ = m.memory(ctx)
 	h.Disk, _, _ = usage(ctx, workDir)

@@ -129,6 +129,13 @@ func (q *Queue) Classes() int { return len(q.active) }
 // ByPriority is the number of tasks that wait at a priority.
 func (q *Queue) ByPriority(p task.Priority) int { return q.prio[p] }
 
+// EachClass calls do for each kind of task that waits, in no order, with the first task of it.
+func (q *Queue) EachClass(do func(taskType string, needs *task.Requirements, first task.ID)) {
+	for _, c := range q.active {
+		do(c.taskType, &c.needs, c.tasks[0].id)
+	}
+}
+
 // Next is the next task for a device; it stays in the queue. elsewhere says whether some other device would take a task of this one's
 // kind now, so that a task may avoid the device that it failed on. It looks at the heads of classes in the order of the queue until one fits.
 func (q *Queue) Next(d *Device, elsewhere func(Item) bool) (id task.ID, ok bool) {

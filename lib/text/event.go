@@ -78,7 +78,7 @@ func happened(e *cluster.Event) string {
 	case cluster.TaskStarted, cluster.TaskEnded, cluster.TaskRequeued, cluster.TaskReturned, cluster.TaskRetried:
 		return "task " + e.Task.String() + " " + taskDid(e)
 	case cluster.DeviceJoined, cluster.DeviceOnline, cluster.DeviceOffline, cluster.DeviceDraining,
-		cluster.DeviceResumed, cluster.DeviceRemoved, cluster.DeviceTwice:
+		cluster.DeviceResumed, cluster.DeviceWaking, cluster.DeviceRemoved, cluster.DeviceTwice:
 		return "device " + e.Device + " " + deviceDid[e.Kind]
 	case cluster.ResultOrphaned:
 		return fmt.Sprintf("task %v, attempt %d is not known here", e.Task, e.Attempt) + on("; its result stays on ", e.Device)
@@ -112,6 +112,7 @@ var deviceDid = map[cluster.Kind]string{
 	cluster.DeviceOffline:  "is offline",
 	cluster.DeviceDraining: "is draining",
 	cluster.DeviceResumed:  "takes tasks again",
+	cluster.DeviceWaking:   "is being woken",
 	cluster.DeviceRemoved:  "was removed",
 	cluster.DeviceTwice:    "is two machines",
 }

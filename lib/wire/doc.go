@@ -195,7 +195,7 @@ Following the output of a task that is run again begins anew with the higher att
 
 	cancel, retry               data {"tasks":["t7k3"],"job_ids":["j…"],"states":["queued"],"device_id":"pi4"}  ack {"count":12}
 	drain                       data {"device_id":"pi4","within":600}             ack {}; within, in seconds, may be left out
-	undrain, remove             data {"device_id":"pi4"}                          ack {}
+	undrain, remove, wake       data {"device_id":"pi4"}                          ack {}
 	invite                      data {"addresses":["192.168.1.5:8080"],"expires":86400}  ack {"code":"rcj1_…","expires":"…"}
 	token_make                  data {"role":"submit","name":"cron","expires":0}  ack {"token":"rcs1_…","id":"…","fingerprint":"…"}
 	token_list                  data {}                                           ack {"tokens":[…]}

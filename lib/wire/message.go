@@ -52,6 +52,7 @@ const (
 	TypeDrain        = "drain"
 	TypeUndrain      = "undrain"
 	TypeRemove       = "remove"
+	TypeWake         = "wake"
 	TypeInvite       = "invite"
 	TypeTokenMake    = "token_make"
 	TypeTokenList    = "token_list"

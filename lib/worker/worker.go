@@ -28,7 +28,9 @@ type Options struct {
 	Slots           int    // attempts at once
 	Role            string
 	Tags            []string
-	OutputLimit     int64 // bytes kept of an attempt's output
+	Wake            bool     // the main node may wake this device
+	MACs            []string // by which, beside those that are found
+	OutputLimit     int64    // bytes kept of an attempt's output
 	KillGrace       time.Duration
 	AllowPrivateNet bool
 	Limits          executor.Limits
@@ -98,7 +100,10 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 		}
 	}
 	p := profile.Read(ctx, facts)
-	p.Slots, p.Version = o.Slots, o.Software
+	p.Slots, p.Version, p.Wake = o.Slots, o.Software, o.Wake
+	if len(o.MACs) > 0 {
+		p.Hardware.MACs = o.MACs
+	}
 	w.monitor, w.zone = profile.NewMonitor(facts), profile.Zone(ctx, facts)
 	w.exec, err = executor.New(executor.Options{Dir: w.home.path(dirAttempts), TasksDir: w.TypesDir(), Slots: o.Slots, Limits: o.Limits, Sandbox: w.home.sandbox(&o), Only: o.Types, OutputLimit: o.OutputLimit, KillGrace: o.KillGrace,
 		AllowPrivateNet: o.AllowPrivateNet, SystemInfo: w.systemInfo, Log: o.Log})
