@@ -63,7 +63,7 @@ var owners = map[string]string{
 	"github.com/prometheus/client_model":  "lib/web",
 	"github.com/prometheus/common":        "lib/web",
 	"github.com/rogpeppe/go-internal":     "testscripts",
-	"golang.org/x/sys":                    "lib/executor lib/profile lib/cli lib/worker",
+	"golang.org/x/sys":                    "lib/executor lib/profile lib/cli lib/worker testscripts",
 	"github.com/anishathalye/porcupine":   "lib/proof",
 	"golang.org/x/term":                   "lib/cli",
 	"golang.org/x/time":                   "lib/worker",

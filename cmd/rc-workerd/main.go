@@ -48,6 +48,7 @@ type serve struct {
 	Slots    int      `short:"s" placeholder:"N" help:"Tasks to run at once. Default: the number of cores."`
 	Role     string   `placeholder:"ROLE" help:"Role that tasks can ask for. Default: by the kind of device."`
 	Tag      []string `placeholder:"TAG" help:"Tag that tasks can ask for; may be repeated."`
+	Tool     []string `placeholder:"NAME" help:"Program to look for, and tell of, beside the usual ones; may be repeated."`
 	MainData string   `env:"RC_DATA" placeholder:"DIR" help:"Data directory of a main node on this host."`
 
 	Wake bool     `help:"Let the main node wake this device when it sleeps and is needed (Wake-on-LAN)."`
@@ -136,7 +137,7 @@ func (w *serve) Run(ctx context.Context, all *workerd, env cli.Env, log *cli.Log
 
 func (w *serve) options(dir string, env cli.Env, log *cli.Log) worker.Options {
 	_, beat := cli.Watchdog()
-	o := worker.Options{Dir: dir, JoinCode: w.Join, MainData: w.MainData, Name: w.Name, Slots: w.Slots, Role: w.Role, Tags: w.Tag, Wake: w.Wake, MACs: w.MAC,
+	o := worker.Options{Dir: dir, JoinCode: w.Join, MainData: w.MainData, Name: w.Name, Slots: w.Slots, Role: w.Role, Tags: w.Tag, Tools: w.Tool, Wake: w.Wake, MACs: w.MAC,
 		OutputLimit: int64(w.OutputLimit), KillGrace: time.Duration(w.KillGrace), AllowPrivateNet: w.AllowPrivateNet,
 		AllowWrite: w.AllowWrite, Types: w.Type, CacheSize: int64(w.CacheSize), Bandwidth: int64(w.Bandwidth),
 		Limits: executor.Limits{Memory: int64(w.TaskMemory), Processes: w.TaskProcesses, Disk: int64(w.TaskDisk), FileSize: int64(w.TaskFileSize), CPUTime: time.Duration(w.TaskCPUTime),

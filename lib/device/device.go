@@ -54,17 +54,18 @@ const ContactLost = "lost"
 
 // Profile is what a device says of itself when it registers. Sizes are in bytes.
 type Profile struct {
-	Info         Info     `json:"device_info"`
-	Hardware     Hardware `json:"hardware_specs"`
-	Capabilities []string `json:"capabilities"`            // computational, network_services, mobile_specific, storage, gpu
-	Tags         []string `json:"tags,omitempty"`          // given by its owner
-	TaskTypes    []string `json:"task_types,omitempty"`    // what it can run; empty: it takes no tasks
-	Slots        int      `json:"slots"`                   // attempts that it runs at once
-	Tools        []string `json:"tools,omitempty"`         // programs found: gcc, ffmpeg, …
-	Version      string   `json:"version,omitempty"`       // of the worker
-	Wake         bool     `json:"wake,omitempty"`          // its owner lets the main node wake it
-	Sandbox      int      `json:"sandbox_level,omitempty"` // how far tasks are kept from the rest of it, 0 to 4: see retire-cluster(7)
-	SandboxGaps  []string `json:"sandbox_gaps,omitempty"`
+	Info         Info              `json:"device_info"`
+	Hardware     Hardware          `json:"hardware_specs"`
+	Capabilities []string          `json:"capabilities"`         // computational, network_services, mobile_specific, storage, gpu
+	Tags         []string          `json:"tags,omitempty"`       // given by its owner
+	TaskTypes    []string          `json:"task_types,omitempty"` // what it can run; empty: it takes no tasks
+	Slots        int               `json:"slots"`                // attempts that it runs at once
+	Tools        []string          `json:"tools,omitempty"`      // programs found: gcc, ffmpeg, …
+	Versions     map[string]string `json:"tool_versions,omitempty"`
+	Version      string            `json:"version,omitempty"`       // of the worker
+	Wake         bool              `json:"wake,omitempty"`          // its owner lets the main node wake it
+	Sandbox      int               `json:"sandbox_level,omitempty"` // how far tasks are kept from the rest of it, 0 to 4: see retire-cluster(7)
+	SandboxGaps  []string          `json:"sandbox_gaps,omitempty"`
 }
 
 // Info says what kind of system a device is.
@@ -77,14 +78,19 @@ type Info struct {
 	Kernel       string `json:"kernel,omitempty"` // its version
 	Model        string `json:"model,omitempty"`  // "Pixel 3a", "Raspberry Pi 4 Model B"
 	Python       string `json:"python_version,omitempty"`
+	Virtual      string `json:"virtual,omitempty"` // container, qemu, vmware, …; empty: a real machine
 }
 
 // Hardware holds a device's sizes. A zero is "not known".
 type Hardware struct {
 	CPUCores   int      `json:"cpu_cores"`
 	CPUModel   string   `json:"cpu_model,omitempty"`
+	CPUMHz     []int    `json:"cpu_max_mhz,omitempty"` // of each core, at the most
+	CPUSpeed   float64  `json:"cpu_speed,omitempty"`   // as measured: millions of numbers that one core sorts in a second
 	Memory     int64    `json:"memory_total"`
-	Disk       int64    `json:"disk_space"` // of the file system that its tasks work on
+	Disk       int64    `json:"disk_space"`             // of the file system that its tasks work on
+	DiskKind   string   `json:"disk_kind,omitempty"`    // flash, ssd, hdd
+	Network    string   `json:"network_kind,omitempty"` // wire, wifi
 	Interfaces []string `json:"network_interfaces"`
 	GPU        string   `json:"gpu,omitempty"` // its name; empty: none found
 	MACs       []string `json:"mac_addresses,omitempty"`
@@ -107,6 +113,7 @@ type Metrics struct {
 	Battery     *float64  `json:"battery_percent,omitempty"`
 	BatteryHeat *float64  `json:"battery_celsius,omitempty"`
 	Charging    *bool     `json:"charging,omitempty"`
+	Power       *float64  `json:"power_watts,omitempty"` // that the battery gives; what the mains give is not known
 }
 
 // Heartbeat is what a device says every minute.

@@ -112,7 +112,7 @@ func TestLineOfShortAttempts(t *testing.T) {
 		switch {
 		case r.Status == task.AttemptCompleted:
 			completed++
-			if p := q.printed[i]; !strings.HasPrefix(p, "out ") || !strings.Contains(p, "err ") {
+			if p := q.printed[i]; !strings.Contains(p, "out ") || !strings.Contains(p, "err ") { // in any order, where it lasted long enough to be shown
 				t.Errorf("attempt %d printed %q", i+1, p)
 			}
 			if r.Wall <= 0 || r.Wall > 5 {

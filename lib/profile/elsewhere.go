@@ -63,3 +63,11 @@ func (m *machine) addresses() (macs []string) {
 	}
 	return macs
 }
+
+func (m *machine) coreSpeeds() []int { return nil }
+
+func (m *machine) virtual() string { return "" }
+
+func (m *machine) network() string { return "" }
+
+func (m *machine) diskKind(string) string { return "" }

@@ -8,13 +8,14 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/device"
 )
 
-// Monitor reads how this machine is. It writes nothing and starts no programs, so that a phone can call it every
+// Monitor reads how this machine is. It writes nothing, and starts no programs but the one that tells of a phone's battery, so that a phone can call it every
 // minute. It may be used by several goroutines; they share one "since the last call".
 type Monitor struct {
 	m       *machine
 	workDir string
 	mu      sync.Mutex
 	last    cpuTimes
+	termux  *termuxBattery // nil: the system itself tells
 }
 
 // cpuTimes is what all cores did since boot; only differences mean something. All zero: not known.
@@ -23,7 +24,12 @@ type cpuTimes struct{ busy, total float64 }
 // NewMonitor begins to watch: the first Metrics tells the CPU's use since now.
 func NewMonitor(o Options) *Monitor {
 	m := newMachine(o.Roots)
-	return &Monitor{m: m, workDir: o.WorkDir, last: m.cpuTimes(context.Background())}
+	w := &Monitor{m: m, workDir: o.WorkDir, last: m.cpuTimes(context.Background())}
+	if m.android {
+		w.termux = newTermuxBattery(m.termuxProgram("termux-battery-status"))
+		w.termux.power() // so that it is known soon
+	}
+	return w
 }
 
 // Metrics returns all that can be read now.
@@ -47,7 +53,10 @@ func (m *Monitor) Strain(ctx context.Context) device.Metrics {
 
 func (m *Monitor) strain(d *device.Metrics) {
 	p := m.m.power()
-	d.Battery, d.Charging, d.BatteryHeat = p.percent, p.charging, p.temperature
+	if p.percent == nil {
+		p = m.termux.power()
+	}
+	d.Battery, d.Charging, d.BatteryHeat, d.Power = p.percent, p.charging, p.temperature, p.watts
 	d.Temperature = m.m.temperature()
 	if d.Temperature == nil {
 		d.Temperature = p.temperature
@@ -103,4 +112,5 @@ type power struct {
 	percent     *float64
 	charging    *bool
 	temperature *float64
+	watts       *float64 // that the battery gives
 }

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"math"
 	"strconv"
 	"strings"
 )
@@ -10,6 +11,8 @@ type supply struct {
 	kind, scope      string // scope Device: a mouse's battery, not this machine's
 	capacity, status string
 	online, temp     string
+	power            string // µW
+	current, voltage string // µA, which some drivers sign, and µV
 }
 
 func (m *machine) power() power { return powerOf(m.supplies()) }
@@ -21,6 +24,7 @@ func (m *machine) supplies() []supply {
 		all = append(all, supply{
 			kind: read("type"), scope: read("scope"), capacity: read("capacity"),
 			status: read("status"), online: read("online"), temp: read("temp"),
+			power: read("power_now"), current: read("current_now"), voltage: read("voltage_now"),
 		})
 	}
 	return all
@@ -39,6 +43,9 @@ func powerOf(all []supply) power {
 		fed.look(s)
 		if c, err := strconv.ParseFloat(s.capacity, 64); s.kind == "Battery" && err == nil {
 			sum, n = sum+c, n+1
+			if w := s.watts(); w != nil && s.status == "Discharging" {
+				p.watts = new(*w + known(p.watts))
+			}
 			p.temperature = hotter(p.temperature, plausible(s.temp, 10))
 		}
 	}
@@ -46,6 +53,32 @@ func powerOf(all []supply) power {
 		p.percent, p.charging = percentOf(sum, n*100), fed.charging()
 	}
 	return p
+}
+
+// watts is what goes into or out of a battery.
+func (s *supply) watts() *float64 {
+	micro := func(text string) float64 {
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return 0
+		}
+		return math.Abs(v) / 1e6
+	}
+	w := micro(s.power)
+	if w == 0 {
+		w = micro(s.current) * micro(s.voltage)
+	}
+	if w <= 0 || w > 500 {
+		return nil
+	}
+	return new(math.Round(w*100) / 100)
+}
+
+func known(v *float64) float64 {
+	if v == nil {
+		return 0
+	}
+	return *v
 }
 
 // feed gathers what the supplies say of the mains.

@@ -19,7 +19,7 @@ type Options struct {
 	Name    string   // shown as the host's name where the system has none ("localhost")
 	Role    string   // wins over the role found
 	Tags    []string // given on as they are
-	Tools   []string // programs to look for; nil: DefaultTools
+	Tools   []string // programs to look for, beside DefaultTools
 }
 
 // Read finds out what this machine is. It may run a few short programs (python3 --version, getprop), so it is
@@ -47,6 +47,7 @@ func (m *machine) info(ctx context.Context, o Options) device.Info {
 		Kernel:       m.kernel(ctx),
 		Model:        m.model(ctx),
 		Python:       m.python(ctx),
+		Virtual:      m.virtual(),
 	}
 	if i.Role == "" {
 		i.Role = m.role(ctx)
@@ -64,6 +65,9 @@ func (m *machine) hardware(ctx context.Context, workDir string) device.Hardware 
 	h := device.Hardware{
 		CPUCores:   m.cores(),
 		CPUModel:   m.cpuModel(ctx),
+		CPUMHz:     m.coreSpeeds(),
+		DiskKind:   m.diskKind(workDir),
+		Network:    m.network(),
 		Interfaces: m.interfaces(),
 		GPU:        m.gpu(),
 		MACs:       m.addresses(),

@@ -8,9 +8,13 @@ import (
 	"time"
 )
 
-// output runs a program for at most patience and returns what it printed. It does so without os/exec, because
-// os.StartProcess asks for a pidfd, and Android kills a GOOS=linux program for that.
 func output(ctx context.Context, path string, args ...string) string {
+	return outputWithin(ctx, patience, path, args...)
+}
+
+// outputWithin runs a program for so long at most, and returns what it printed. It does so without os/exec, because
+// os.StartProcess asks for a pidfd, and Android kills a GOOS=linux program for that.
+func outputWithin(ctx context.Context, limit time.Duration, path string, args ...string) string {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return ""
@@ -21,7 +25,7 @@ func output(ctx context.Context, path string, args ...string) string {
 	if err != nil {
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { r.SetReadDeadline(time.Now()) })()
 	b, _ := io.ReadAll(io.LimitReader(r, 1<<20))

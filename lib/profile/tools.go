@@ -1,20 +1,20 @@
 package profile
 
-import "path/filepath"
+import (
+	"path/filepath"
+	"slices"
+)
 
-// DefaultTools are the programs that Read looks for when nobody says which.
+// DefaultTools are the programs that Read looks for.
 var DefaultTools = []string{
 	"python3", "node", "gcc", "clang", "go", "rustc", "java", "ffmpeg", "git", "curl", "docker",
 }
 
-// tools returns those of the names that this machine can run, in their order.
-func (m *machine) tools(names []string) []string {
-	if names == nil {
-		names = DefaultTools
-	}
+// tools returns those programs that this machine can run, in their order.
+func (m *machine) tools(more []string) []string {
 	var found []string
-	for _, name := range names {
-		if m.look(name) != "" {
+	for _, name := range slices.Concat(DefaultTools, more) {
+		if !slices.Contains(found, name) && m.look(name) != "" {
 			found = append(found, name)
 		}
 	}

@@ -138,6 +138,7 @@ func (p *Printer) deviceState(d *device.Device) []pair {
 		{"load", loadAverage(m.Load), plain},
 		{"temperature", number(m.Temperature, "%.1f °C"), plain},
 		{"battery", battery(m), plain},
+		{"power", number(m.Power, "%.1f W"), plain},
 		{"uptime", uptimeKnown(m.Uptime), plain},
 	}
 }
@@ -147,9 +148,12 @@ func deviceHardware(d *device.Device) []pair {
 	return []pair{
 		{"cpu_cores", unlessZero(int64(h.CPUCores)), plain},
 		{"cpu_model", h.CPUModel, plain},
+		{"cpu_max", clocks(h.CPUMHz), plain},
+		{"cpu_speed", measured(h.CPUSpeed), plain},
 		{"memory_total", sizeKnown(h.Memory), plain},
-		{"disk_space", sizeKnown(h.Disk), plain},
+		{"disk_space", strings.TrimSpace(sizeKnown(h.Disk) + " " + h.DiskKind), plain},
 		{"gpu", h.GPU, plain},
+		{"network", h.Network, plain},
 		{"interfaces", strings.Join(h.Interfaces, ", "), plain},
 	}
 }
@@ -163,16 +167,52 @@ func deviceSystem(d *device.Device) []pair {
 		{"os", i.OS, plain},
 		{"kernel", i.Kernel, plain},
 		{"model", i.Model, plain},
+		{"virtual", i.Virtual, plain},
 		{"python", i.Python, plain},
 		{"role", i.Role, plain},
 		{"tags", strings.Join(p.Tags, ", "), plain},
 		{"capabilities", strings.Join(p.Capabilities, ", "), plain},
 		{"task_types", strings.Join(p.TaskTypes, ", "), plain},
-		{"tools", strings.Join(p.Tools, ", "), plain},
+		{"tools", strings.Join(versioned(p), ", "), plain},
 		{"version", p.Version, plain},
 		{"sandbox", sandbox(p), plain},
 		{"fingerprint", d.Fingerprint, plain},
 	}
+}
+
+// clocks are the rates of cores, those that are alike together: 4×1.80 + 4×2.40 GHz.
+func clocks(mhz []int) string {
+	var kinds []string
+	for i := 0; i < len(mhz); {
+		n := 1
+		for i+n < len(mhz) && mhz[i+n] == mhz[i] {
+			n++
+		}
+		kinds = append(kinds, fmt.Sprintf("%d×%.2f", n, float64(mhz[i])/1000))
+		i += n
+	}
+	if len(kinds) == 0 {
+		return ""
+	}
+	return strings.Join(kinds, " + ") + " GHz"
+}
+
+func measured(speed float64) string {
+	if speed == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f million numbers sorted in a second by one core", speed)
+}
+
+// versioned are the tools with their versions, where those are known.
+func versioned(p *device.Profile) []string {
+	tools := slices.Clone(p.Tools)
+	for i, name := range tools {
+		if v := p.Versions[name]; v != "" {
+			tools[i] = name + " " + v
+		}
+	}
+	return tools
 }
 
 // sandbox is the level of confinement, and what is missing for a higher one.

@@ -21,6 +21,7 @@ const (
 	fileMembership = "worker.json"
 	fileSpool      = "results.log"
 	fileLock       = "worker.lock"
+	fileSpeed      = "speed.json"
 	dirAttempts    = "attempts"
 	dirOrphans     = "orphans"
 	dirCache       = "files"

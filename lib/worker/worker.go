@@ -28,6 +28,7 @@ type Options struct {
 	Slots           int    // attempts at once
 	Role            string
 	Tags            []string
+	Tools           []string // programs to look for, beside the usual ones
 	Wake            bool     // the main node may wake this device
 	MACs            []string // by which, beside those that are found
 	OutputLimit     int64    // bytes kept of an attempt's output
@@ -58,6 +59,7 @@ type Worker struct {
 	spool   *spool
 	core    *Core
 	in      chan any
+	ctx     context.Context // of Run
 	running sync.WaitGroup
 	kills   map[task.Lease]context.CancelCauseFunc
 
@@ -72,7 +74,14 @@ type Worker struct {
 	pressed    Pressed        // as the core was told
 	life       string         // of this process, random
 	types      chan struct{}  // tasks.d changed
-	helloNow   chan helloAsk
+
+	facts    profile.Options
+	found    chan fact
+	finding  bool
+	versions bool      // are known, or being found out
+	power    string    // state in which the speed is known, or being measured
+	quiet    time.Time // since when nothing was to be done
+	helloNow chan helloAsk
 }
 
 // helloAsk asks the loop for what the core holds, to say hello with.
@@ -81,7 +90,7 @@ type helloAsk struct{ answer chan []wire.Held }
 // Open makes a worker ready. It joins a cluster where it has not yet. Errors are those of the data directory, of the join code, and of the main
 // node.
 func Open(ctx context.Context, o Options) (*Worker, error) {
-	w := &Worker{o: o, life: rand.Text(), in: make(chan any, 256), kills: map[task.Lease]context.CancelCauseFunc{}, types: make(chan struct{}, 1), helloNow: make(chan helloAsk)}
+	w := &Worker{o: o, life: rand.Text(), in: make(chan any, 256), kills: map[task.Lease]context.CancelCauseFunc{}, types: make(chan struct{}, 1), found: make(chan fact), helloNow: make(chan helloAsk)}
 	if w.o.Beat == nil {
 		w.o.Beat = func() {}
 	}
@@ -93,12 +102,13 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 		return nil, err
 	}
 	w.guest.Manners = o.Manners
-	facts := profile.Options{Roots: o.Roots, WorkDir: w.home.path(dirAttempts), Name: o.Name, Role: o.Role, Tags: o.Tags}
+	facts := profile.Options{Roots: o.Roots, WorkDir: w.home.path(dirAttempts), Name: o.Name, Role: o.Role, Tags: o.Tags, Tools: o.Tools}
 	if !w.home.joined() {
 		if err := w.join(ctx, facts); err != nil {
 			return nil, err
 		}
 	}
+	w.facts = facts
 	p := profile.Read(ctx, facts)
 	p.Slots, p.Version, p.Wake = o.Slots, o.Software, o.Wake
 	if len(o.MACs) > 0 {
@@ -212,6 +222,7 @@ func (w *Worker) Run(drain, kill context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(drain))
 	defer cancel()
+	w.ctx = ctx
 	var connecting sync.WaitGroup
 	w.o.Ready()
 	refused := make(chan error, 1)
@@ -271,6 +282,13 @@ func (w *Worker) loop(drainCtx, kill context.Context, refused <-chan error) erro
 		case <-w.types:
 			p := *w.profile.Load()
 			p.TaskTypes = w.exec.Types()
+			w.profile.Store(&p)
+			w.register()
+			continue
+		case f := <-w.found:
+			w.finding = false
+			p := *w.profile.Load()
+			f(&p)
 			w.profile.Store(&p)
 			w.register()
 			continue
@@ -397,6 +415,7 @@ func (w *Worker) mind() (leave bool) {
 // press tells the core when the device may not work, and when it may again.
 func (w *Worker) press() (leave bool) {
 	l := look{Metrics: w.monitor.Strain(context.Background()), now: time.Now().In(w.zone), since: executor.SinceBoot(), busy: w.core.Busy(), usual: w.core.Usual()}
+	w.find(w.ctx, l.busy, l.Charging == nil || *l.Charging)
 	p := w.guest.look(&l)
 	if p.Reason == "" {
 		p.Reason = w.full
