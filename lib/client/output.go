@@ -10,7 +10,8 @@ import (
 
 // Piece is a piece of what an attempt of a task printed.
 type Piece struct {
-	Attempt int
+	Attempt  int
+	Progress string // with Progress asked for, instead of a chunk: how far it has come
 	task.Chunk
 }
 
@@ -46,8 +47,10 @@ func (o *outputs) each(m *wire.Message) error {
 	if err != nil {
 		return wire.NewError(err)
 	}
-	p := Piece{wired.Attempt, chunk}
+	p := Piece{wired.Attempt, wired.Progress, chunk}
 	switch {
+	case p.Progress != "":
+		return enough(!o.yield(p, nil))
 	case o.attempt != 0 && p.Attempt != o.attempt && p.Position > 0:
 		o.attempt, o.f.Position = p.Attempt, 0
 		return errAgain // a new attempt, and not from its beginning

@@ -21,10 +21,17 @@ const (
 func (w *waiter) live(ctx context.Context) error {
 	id := w.submitted.Tasks[0].String()
 	attempt := 0
-	for p, err := range w.c.Output(ctx, wire.FollowOutput{Task: id, Follow: true}) {
+	for p, err := range w.c.Output(ctx, wire.FollowOutput{Task: id, Follow: true, Progress: w.progress.watched()}) {
 		if err != nil {
 			return err
 		}
+		if p.Progress != "" {
+			if !w.print.midLine {
+				w.progress.say("%s", text.Sanitize(p.Progress))
+			}
+			continue
+		}
+		w.progress.clear(false)
 		if attempt != 0 && p.Attempt != attempt {
 			fmt.Fprintf(w.print.streams[1], "rc-submit: %s: attempt %d begins anew\n", id, p.Attempt)
 		}
@@ -33,6 +40,7 @@ func (w *waiter) live(ctx context.Context) error {
 			return err
 		}
 	}
+	w.progress.clear(false)
 	if err := w.print.end(w.specs[0].Type); err != nil {
 		return err
 	}

@@ -25,6 +25,8 @@ type Logs struct {
 	Device     string        `placeholder:"NAME" help:"Log: of this device."`
 	Output
 	Cluster
+
+	progress *progress
 }
 
 // Help is the end of rc-logs --help.
@@ -46,6 +48,7 @@ func (l *Logs) Run(ctx context.Context, std cli.Std, env cli.Env) error {
 		return err
 	}
 	defer c.Close()
+	l.progress = newProgress(std)
 	if l.Get {
 		return l.getFiles(ctx, std, c)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/cli"
 	"github.com/retire-cluster/retire-cluster/lib/client"
 	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/text"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
@@ -93,7 +94,7 @@ func (l *Logs) fetch(ctx context.Context, c *client.Client, f *fetch) {
 	if f.err != nil {
 		return
 	}
-	follow := wire.FollowOutput{Task: f.task.ID.String(), Attempt: l.Attempt, Follow: l.Follow}
+	follow := wire.FollowOutput{Task: f.task.ID.String(), Attempt: l.Attempt, Follow: l.Follow, Progress: l.Follow && l.progress.watched()}
 	for piece, err := range c.Output(ctx, follow) {
 		if err != nil {
 			f.err = err
@@ -126,6 +127,13 @@ func (l *Logs) printOutput(ctx context.Context, c *client.Client, p *printing, f
 		clock = newClock(c, &f.task)
 	}
 	for piece := range f.pieces {
+		if piece.Progress != "" {
+			if !p.midLine {
+				l.progress.say("%s", text.Sanitize(piece.Progress))
+			}
+			continue
+		}
+		l.progress.clear(false)
 		chunk := piece.Chunk
 		if clock != nil {
 			chunk.Data = clock.stamp(ctx, &piece)
@@ -134,6 +142,7 @@ func (l *Logs) printOutput(ctx context.Context, c *client.Client, p *printing, f
 			return err
 		}
 	}
+	l.progress.clear(false)
 	if f.err != nil {
 		return f.err
 	}

@@ -146,7 +146,7 @@ func (x *Executor) Run(ctx context.Context, a Attempt, sink Sink) task.Result {
 	ctx, a.cut = context.WithCancelCause(ctx)
 	x.openFence(&a)
 	defer x.closeFence(&a)
-	out := &output{sink: sink, limit: x.options.OutputLimit}
+	out := newOutput(x.options.OutputLimit, sink)
 	r := x.run(ctx, a, out)
 	out.finish(&r)
 	if r.Wall == 0 {

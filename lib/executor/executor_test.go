@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -207,6 +209,37 @@ func TestBinaryOutput(t *testing.T) {
 	b.printed(string(all), "")
 }
 
+var hole = regexp.MustCompile(`\n\[\d+ bytes that were printed here are not kept\]\n`)
+
+// The first and the last bytes of what is printed are kept, however it comes, and what is missing between them is counted.
+func TestOutputTail(t *testing.T) {
+	b := newBench(t, Options{OutputLimit: 1 << 20})
+	for name, script := range map[string]string{
+		"quickly":       "seq 1000000",
+		"slowly at end": "seq 900000; for i in $(seq 900001 1000000 | head -100); do echo $i; done; seq 900101 1000000 | while read -r a; do echo $a; [ $a -lt 900200 ] || break; done; seq 900201 1000000",
+		"many writers":  "seq 999990; for i in 999991 999992 999993 999994 999995 999996 999997 999998 999999 1000000; do sh -c \"echo $i\"; done",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := b.sh(script)
+			text := b.out.String()
+			if !strings.HasPrefix(text, "1\n2\n3\n") || !strings.HasSuffix(text, "\n999999\n1000000\n") {
+				t.Fatalf("%q … %q, %+v", text[:20], text[max(0, len(text)-20):], r)
+			}
+			at := hole.FindStringIndex(text)
+			if at == nil {
+				t.Fatal("nothing says that something is missing")
+			}
+			var missing, dropped int
+			fmt.Sscanf(text[at[0]+1:], "[%d", &missing)
+			fmt.Sscanf(r.Reason, "output limit of 1 MiB reached; %d", &dropped)
+			const printed = 6888896 // by seq 1000000
+			if got := at[0] + len(text) - at[1]; missing != dropped || got+missing != printed || len(text)-at[1] != tailSize {
+				t.Errorf("%d bytes are kept, %d are missing there and %d in %q", got, missing, dropped, r.Reason)
+			}
+		})
+	}
+}
+
 func TestOutputLimit(t *testing.T) {
 	for _, c := range []struct {
 		limit  int64
@@ -217,14 +250,18 @@ func TestOutputLimit(t *testing.T) {
 		{1000, "head -c 1000 /dev/zero", 1000, ""},
 		{1000, "head -c 1001 /dev/zero", 1000, "output limit of 1000 bytes reached; 1 bytes not kept"},
 		{1 << 20, "head -c 3000000 /dev/zero; head -c 1000000 /dev/zero >&2", 1 << 20,
-			"output limit of 1 MiB reached; 2951424 bytes not kept"},
+			"output limit of 1 MiB reached; 2951424 bytes not kept"}, // and two lines that say where
 		{2048, "head -c 5000 /dev/zero; exit 3", 2048,
 			"exit status 3; output limit of 2 KiB reached; 2952 bytes not kept"},
-		{0, "head -c 8388609 /dev/zero", 8 << 20, "output limit of 8 MiB reached; 1 bytes not kept"},
+		{0, "head -c 8388609 /dev/zero", 8<<20 - tailSize, "output limit of 8 MiB reached; 65537 bytes not kept"}, // the other stream's share is not used
 	} {
 		b := newBench(t, Options{OutputLimit: c.limit})
 		r := b.sh(c.script)
-		if r.Reason != c.reason || b.out.Len()+b.err.Len() != c.kept {
+		kept := 0
+		for _, text := range []string{b.out.String(), b.err.String()} {
+			kept += len(hole.ReplaceAllString(text, ""))
+		}
+		if r.Reason != c.reason || kept != c.kept {
 			t.Errorf("%s: kept %d+%d, %q", c.script, b.out.Len(), b.err.Len(), r.Reason)
 		}
 	}

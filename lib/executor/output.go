@@ -2,6 +2,7 @@ package executor
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -9,10 +10,12 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/task"
 )
 
-// output takes what an attempt prints to its sink, up to the limit, and counts the rest.
+// output takes what an attempt prints to its sink, up to the limit; of the rest, which it counts, it keeps the last bytes of each stream.
 type output struct {
 	sink  Sink
-	limit int64
+	whole int64    // as it was set
+	limit int64    // of which some is kept for those
+	tails [2]*tail // of stdout and stderr; nil: the limit is too low for one
 
 	mu      sync.Mutex // held while the sink is called
 	kept    int64
@@ -24,12 +27,32 @@ func (o *output) write(s task.Stream, data []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	keep := min(int64(len(data)), o.limit-o.kept)
-	o.dropped += int64(len(data)) - keep
+	o.beyond(s, data[keep:])
 	if keep == 0 || o.closed {
 		return
 	}
 	o.kept += keep
 	o.sink(s, data[:keep])
+}
+
+// newOutput keeps room for the last bytes where the limit leaves some.
+func newOutput(limit int64, sink Sink) *output {
+	o := &output{sink: sink, whole: limit, limit: limit}
+	if limit >= tailShare {
+		o.limit -= int64(len(o.tails)) * tailSize
+		for i := range o.tails {
+			o.tails[i] = new(tail)
+		}
+	}
+	return o
+}
+
+// beyond counts what is printed beyond the limit.
+func (o *output) beyond(s task.Stream, data []byte) {
+	o.dropped += int64(len(data))
+	if t := o.tails[s-task.Stdout]; t != nil {
+		t.add(data)
+	}
 }
 
 // take takes what a process printed that was over before it was shown.
@@ -46,10 +69,28 @@ func (o *output) take(e *exit) {
 func (o *output) finish(r *task.Result) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	for s, t := range o.tails {
+		if t != nil && !o.closed {
+			o.end(task.Stdout+task.Stream(s), t)
+		}
+	}
 	o.closed = true
 	if o.dropped > 0 {
-		note(r, "output limit of %s reached; %d bytes not kept", size(o.limit), o.dropped)
+		note(r, "output limit of %s reached; %d bytes not kept", size(o.whole), o.dropped)
 	}
+}
+
+// end hands on the last bytes of a stream, behind what says that some before them are missing.
+func (o *output) end(s task.Stream, t *tail) {
+	last := t.last()
+	if len(last) == 0 {
+		return
+	}
+	o.dropped -= int64(len(last))
+	if t.after > 0 {
+		o.sink(s, fmt.Appendf(nil, "\n[%d bytes that were printed here are not kept]\n", t.after))
+	}
+	o.sink(s, last)
 }
 
 const bufferSize = 32 << 10
@@ -62,12 +103,25 @@ func (o *output) pump(s task.Stream, pipe *os.File) {
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)
 	splices := true
+	var d *discarder
+	defer func() {
+		if d != nil {
+			o.ended(s, d)
+		}
+	}()
 	for {
 		var err error
 		if splices && o.full() {
 			var n int64
-			n, splices, err = discard(pipe)
-			o.drop(n)
+			if d == nil {
+				d = newDiscarder()
+			}
+			n, splices, err = d.discard(pipe)
+			o.drop(s, n)
+			if !splices {
+				o.ended(s, d)
+				d = nil
+			}
 		} else {
 			var n int
 			n, err = pipe.Read(buf[:])
@@ -90,10 +144,25 @@ func (o *output) full() bool {
 }
 
 // drop counts what is not kept.
-func (o *output) drop(n int64) {
+func (o *output) drop(s task.Stream, n int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.dropped += n
+	if t := o.tails[s-task.Stdout]; t != nil {
+		t.after += n
+	}
+}
+
+// ended takes the last bytes of those that were discarded.
+func (o *output) ended(s task.Stream, d *discarder) {
+	last := d.last()
+	d.close()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if t := o.tails[s-task.Stdout]; t != nil {
+		t.after -= int64(len(last))
+		t.add(last)
+	}
 }
 
 const maxPipe = 1 << 20 // bytes that a pipe can hold

@@ -147,6 +147,7 @@ func (c *Core) start(t *openTask) {
 func (c *Core) progress(s *session, p *wire.Progress) {
 	if t := c.current(s, p.Lease); t != nil && len(p.Text) <= 200 {
 		t.progress = p.Text
+		c.touched = append(c.touched, t.row.ID)
 	}
 }
 

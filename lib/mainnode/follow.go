@@ -185,9 +185,13 @@ func (n *Node) followOutput(ctx context.Context, f *wire.FollowOutput, send func
 		return wire.OutputEnd{}, err
 	}
 	at := wire.OutputEnd{Attempt: f.Attempt, Position: f.Position}
+	said := ""
 	for {
 		changed, done := n.wakes.next(id) // before looking, so that no change falls in between
 		again, err := n.outputStep(ctx, id, f, &at, send)
+		if again && err == nil && f.Progress {
+			said, err = n.sendProgress(ctx, id, &at, said, send)
+		}
 		if err != nil || !again {
 			done()
 			return at, err
@@ -200,6 +204,20 @@ func (n *Node) followOutput(ctx context.Context, f *wire.FollowOutput, send func
 		}
 		done()
 	}
+}
+
+// sendProgress sends what a task says of how far it has come, if that is new.
+func (n *Node) sendProgress(ctx context.Context, id task.ID, at *wire.OutputEnd, said string, send func(string, any) error) (string, error) {
+	now := ""
+	err := n.loop.ask(ctx, func(c *Core) {
+		if t := c.tasks[id]; t != nil && t.last != nil && t.last.Number == at.Attempt {
+			now = t.progress
+		}
+	})
+	if err != nil || now == "" || now == said {
+		return said, err
+	}
+	return now, send(wire.TypeOutput, wire.OutputPiece{Attempt: at.Attempt, Progress: now, Piece: wire.Piece{Position: at.Position}})
 }
 
 // outputStep sends all that there is now; again says that the follower waits for more.

@@ -171,6 +171,7 @@ type FollowOutput struct {
 	Attempt  int    `json:"attempt,omitempty"` // 0: the newest
 	Position int64  `json:"position"`
 	Follow   bool   `json:"follow"`
+	Progress bool   `json:"progress,omitempty"` // and how far it has come, in its own words
 }
 
 // OutputEnd ends a follow of output.

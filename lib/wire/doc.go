@@ -171,7 +171,7 @@ of the last event before the submission: following events after it misses nothin
 	tasks                       data {"filter":{…},"after":"t…","limit":500}  ack {"tasks":[…],"next":"t…"}
 	task                        data {"task_id":"t7k3"}                   ack {"task":{…}}; a prefix of its id will do
 	follow_events               data {"after":1041,"follow":true,"filter":{…},"output":true}
-	follow_output               data {"task_id":"t7k3f9q2m","attempt":0,"position":0,"follow":true}
+	follow_output               data {"task_id":"t7k3f9q2m","attempt":0,"position":0,"follow":true,"progress":true}
 	unfollow                    data {"request":"5"}
 
 status is answered with Status of lib/cluster, metrics with Metrics of client.go: their fields are named there.
@@ -189,6 +189,7 @@ their output as result. Events that retention has removed are skipped; ack says 
 	M: {"message_type":"output","reply_to":"6","data":{"attempt":1,"stream":"stdout","position":0,"after_ms":12,"data":"hello\n"}}
 	M: {"message_type":"ack","reply_to":"6","data":{"attempt":1,"position":6,"ended":true}}
 
+With "progress":true messages come between the others that have no data, but "progress": what the task says of how far it has come.
 Following the output of a task that is run again begins anew with the higher attempt, position 0.
 
 # Clients: acting

@@ -187,7 +187,8 @@ type Output struct {
 
 // OutputPiece is a piece of what an attempt printed, on its way to a follower.
 type OutputPiece struct {
-	Attempt int `json:"attempt"`
+	Attempt  int    `json:"attempt"`
+	Progress string `json:"progress,omitempty"` // instead of a piece: how far it has come
 	Piece
 }
 
