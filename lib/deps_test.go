@@ -20,7 +20,7 @@ const module = "github.com/retire-cluster/retire-cluster/"
 var floors = []string{
 	"lib/task lib/device",
 	"lib/cluster",
-	"lib/store lib/scheduler lib/wire lib/executor lib/profile lib/text lib/depot",
+	"lib/store lib/scheduler lib/wire lib/executor lib/profile lib/text lib/depot lib/discovery",
 	"lib/mainnode lib/worker lib/client",
 	"lib/command lib/simulation",
 	"lib/web",
@@ -67,6 +67,7 @@ var owners = map[string]string{
 	"github.com/anishathalye/porcupine":   "lib/proof",
 	"golang.org/x/term":                   "lib/cli",
 	"golang.org/x/time":                   "lib/worker",
+	"golang.org/x/net":                    "lib/discovery",
 }
 
 func TestFloors(t *testing.T) {

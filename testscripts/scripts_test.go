@@ -5,6 +5,7 @@ package testscripts
 import (
 	"flag"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -136,6 +137,7 @@ func setup(e *testscript.Env, bin string) error {
 		"XDG_STATE_HOME":         filepath.Join(e.WorkDir, "state"),
 		"RC_DATA":                filepath.Join(e.WorkDir, "main"),
 		"RC_WORKERD_ALLOW_WRITE": e.WorkDir, // where tasks tell what they do
+		"DISCOVERY":              freeAddress(),
 	} {
 		e.Setenv(name, value)
 	}
@@ -143,6 +145,16 @@ func setup(e *testscript.Env, bin string) error {
 	e.Values[clusterKey{}] = c
 	e.Defer(c.end)
 	return os.MkdirAll(filepath.Join(e.WorkDir, "home"), 0o755)
+}
+
+// freeAddress is one of this host that nobody listens on, for datagrams.
+func freeAddress() string {
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	return c.LocalAddr().String()
 }
 
 // TestReadme holds README.md to the commands that there are.

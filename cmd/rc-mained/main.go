@@ -48,6 +48,7 @@ type serve struct {
 	Ageing       cli.Duration `default:"12h" help:"Waiting this long is worth one level of priority."`
 	QueueLimit   int          `default:"10000000" reload:"yes" help:"Most tasks that may be open: waiting or running."`
 
+	Discovery   string   `default:"224.0.0.251:5353" placeholder:"ADDR" help:"Where devices that look for a main node are answered; off nowhere."`
 	WakeAddress []string `placeholder:"HOST:PORT" help:"Send magic packets there. Default: to all networks of this host."`
 
 	KeepTasksFor cli.Duration `default:"30d" reload:"yes" help:"Forget tasks this long after they ended (0: never)."`
@@ -67,6 +68,9 @@ func (m *serve) settings(backupDir string) (mainnode.Settings, error) {
 	s.Name = m.Name
 	s.Heartbeat, s.OfflineAfter, s.Ageing = time.Duration(m.Heartbeat), time.Duration(m.OfflineAfter), time.Duration(m.Ageing)
 	s.QueueLimit = m.QueueLimit
+	if m.Discovery != "off" {
+		s.Discovery = m.Discovery
+	}
 	s.FilesLimit, s.WakeTo = int64(m.FilesLimit), m.WakeAddress
 	s.Keep.TasksFor, s.Keep.Tasks, s.Keep.OutputBytes, s.Keep.Events = time.Duration(m.KeepTasksFor), m.KeepTasks, int64(m.KeepOutput), m.KeepEvents
 	s.Backup = mainnode.Backup{Every: time.Duration(m.BackupEvery), Dir: backupDir, Keep: m.BackupKeep}

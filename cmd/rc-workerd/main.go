@@ -35,7 +35,10 @@ type workerd struct {
 
 	Data string `env:"RC_WORKER_DATA" placeholder:"DIR" help:"Where this worker keeps its key and its results. Default: /var/lib/retire-cluster-worker for a service, else ~/.local/state/retire-cluster-worker."`
 
+	Discovery string `default:"224.0.0.251:5353" placeholder:"ADDR" help:"Where to look for the main node when it is not where it was; off nowhere."`
+
 	Serve serve `cmd:"" default:"withargs" help:"Let this device work."`
+	Join  join  `cmd:"" help:"Join a cluster with a code that rc-ctl invite printed, and do no more."`
 	Check check `cmd:"" help:"Say what stands in the way on this device, and what cures it."`
 }
 
@@ -103,6 +106,7 @@ func (w *serve) Run(ctx context.Context, all *workerd, env cli.Env, log *cli.Log
 	if all.Config.Path != "" { // a join code may stand in it
 		options.Secrets = []string{all.Config.Path}
 	}
+	options.Discovery = all.discovery()
 	var err error
 	if options.TaskUser, err = taskUser(w.TaskUser); err != nil {
 		return cli.Exit(cli.Usage, err)
@@ -168,6 +172,14 @@ func taskUser(name string) (int, error) {
 		return 0, fmt.Errorf("--task-user: %w", err)
 	}
 	return strconv.Atoi(u.Uid)
+}
+
+// discovery is where main nodes are looked for; empty: nowhere.
+func (w *workerd) discovery() string {
+	if w.Discovery == "off" {
+		return ""
+	}
+	return w.Discovery
 }
 
 func (w *workerd) dataDir(env cli.Env) string {

@@ -31,6 +31,7 @@ type Settings struct {
 	QueueLimit   int           // tasks
 	Keep         store.Keep
 	Backup       Backup
+	Discovery    string   // address at which who looks for main nodes is answered; empty: nowhere
 	WakeTo       []string // addresses that magic packets are sent to; none: all networks of this host
 	FilesLimit   int64    // bytes of files that go with tasks; 0: any
 }

@@ -48,6 +48,7 @@ type Node struct {
 	files       *depot.Depot
 	filesLimit  atomic.Int64
 	wakeTo      []string
+	discovery   string
 
 	mu    sync.Mutex
 	conns map[int64]*conn
@@ -87,7 +88,7 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 		return nil, err
 	}
 	n.filesLimit.Store(set.FilesLimit)
-	n.wakeTo = set.WakeTo
+	n.wakeTo, n.discovery = set.WakeTo, set.Discovery
 	ballast := store.NewBallast(filepath.Join(dir, fileBallast))
 	core.roomNeeded = ballast.Needs()
 	n.loop = &loop{ballast: ballast, core: core, in: make(chan *Input, maxBatch), events: n.events, lately: &n.lately, wakes: n.wakes, act: n.act, beat: beat}
@@ -167,6 +168,7 @@ func (n *Node) Serve(ctx context.Context, listeners ...net.Listener) error {
 		sessions.Go(func() { n.accept(speaking, l, &sessions) })
 	}
 	caring, rest := context.WithCancel(ctx)
+	n.beFound(caring, &sessions)
 	var care sync.WaitGroup
 	care.Go(func() { n.care(caring) })
 	care.Go(func() { n.sweep(caring) })

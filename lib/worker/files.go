@@ -286,7 +286,7 @@ func lacking(r *task.Result, err error) {
 
 // dialFiles makes a connection for files.
 func (w *Worker) dialFiles(ctx context.Context) (*wire.Conn, error) {
-	conn, _, err := dial(ctx, w.home.identity, w.home.member.Fingerprint, w.home.addresses(w.o.Env))
+	conn, _, err := w.reach(ctx, w.home.addresses(w.o.Env))
 	if err != nil {
 		return nil, err
 	}

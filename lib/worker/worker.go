@@ -23,6 +23,7 @@ import (
 type Options struct {
 	Dir             string // its data directory
 	JoinCode        string // to join a cluster with; not needed where it has joined, or where the main node is on this host
+	Discovery       string // where main nodes are looked for on the network; empty: nowhere
 	MainData        string // data directory of a main node on this host; empty: where it usually is
 	Name            string // to join under; empty: the device's own
 	Slots           int    // attempts at once
@@ -63,8 +64,12 @@ type Worker struct {
 	running sync.WaitGroup
 	kills   map[task.Lease]context.CancelCauseFunc
 
-	link       *link // nil: none
-	courier    *courier
+	link    *link // nil: none
+	courier *courier
+	sought  struct {
+		sync.Mutex
+		last time.Time // that it was looked for on the network
+	}
 	profile    atomic.Pointer[device.Profile] // replaced, never changed
 	registered *device.Profile                // what this connection's main node was told
 	guest      guest
@@ -86,6 +91,23 @@ type Worker struct {
 
 // helloAsk asks the loop for what the core holds, to say hello with.
 type helloAsk struct{ answer chan []wire.Held }
+
+// ErrJoined says that the device belongs to a cluster already.
+var ErrJoined = errors.New("this device has joined a cluster before; to join another, give another data directory, or remove this one")
+
+// Join joins a cluster, and says under which name. Errors are as those of Open, and ErrJoined.
+func Join(ctx context.Context, o Options) (name string, err error) {
+	w := &Worker{o: o}
+	if w.home, err = openHome(o.Dir); err != nil {
+		return "", err
+	}
+	defer w.home.lock.Close()
+	if w.home.joined() {
+		return "", ErrJoined
+	}
+	err = w.join(ctx, profile.Options{Roots: o.Roots, Name: o.Name})
+	return w.DeviceID(), err
+}
 
 // Open makes a worker ready. It joins a cluster where it has not yet. Errors are those of the data directory, of the join code, and of the main
 // node.
@@ -197,7 +219,7 @@ func (w *Worker) join(ctx context.Context, facts profile.Options) error {
 		j.Token = l.Token
 		m.Fingerprint, m.Local, addresses = l.Fingerprint, l.Dir, []string{l.Address}
 	}
-	conn, _, err := dial(ctx, w.home.identity, m.Fingerprint, addresses)
+	conn, address, err := w.reach(ctx, addresses)
 	if err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
@@ -207,7 +229,7 @@ func (w *Worker) join(ctx context.Context, facts profile.Options) error {
 		return err
 	}
 	m.DeviceID = joined.DeviceID
-	w.o.Log.Info("joined the cluster", "device", m.DeviceID, "main_node", addresses[0])
+	w.o.Log.Info("joined the cluster", "device", m.DeviceID, "main_node", address)
 	return w.home.save()
 }
 
@@ -527,8 +549,7 @@ func (w *Worker) connect(ctx context.Context, boot int64, refused chan<- error) 
 
 // hello connects and is Welcomed.
 func (w *Worker) hello(ctx context.Context, boot, session int64) (*link, error) {
-	m := &w.home.member
-	conn, address, err := dial(ctx, w.home.identity, m.Fingerprint, w.home.addresses(w.o.Env))
+	conn, address, err := w.reach(ctx, w.home.addresses(w.o.Env))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package discovery
+
+import "net"
+
+func hearOwn(*net.UDPConn) {}
