@@ -189,6 +189,9 @@ func (in *Incoming) Close() error {
 	delete(in.d.coming, in.sum)
 	in.d.reserved -= in.size - in.offset
 	err := in.f.Close()
+	if errors.Is(err, os.ErrClosed) { // it has its name
+		err = nil
+	}
 	in.f = nil
 	return err
 }
@@ -208,18 +211,22 @@ func (in *Incoming) Commit() error {
 		return err
 	}
 	if sum != in.sum {
+		in.f.Close()
 		os.Remove(part)
 		return fmt.Errorf("%.12s…: %w", in.sum, ErrOther)
 	}
 	return in.d.place(in.f, part, sum)
 }
 
-// place gives a whole file its name.
+// place closes a whole file and gives it its name. Windows renames no file that is open.
 func (d *Depot) place(f *os.File, from, sum string) error {
 	if d.synced {
 		if err := f.Sync(); err != nil {
 			return err
 		}
+	}
+	if err := f.Close(); err != nil {
+		return err
 	}
 	if err := os.Rename(from, d.path(sum)); err != nil {
 		return err

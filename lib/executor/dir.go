@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 )
 
@@ -168,7 +169,11 @@ func (d *dirs) remove(dir string) error {
 		return nil
 	}
 	unlock(root, name)
-	return root.RemoveAll(name)
+	err = root.RemoveAll(name)
+	if err != nil && runtime.GOOS == "windows" { // where that wants what file systems of other makers do not have
+		err = os.RemoveAll(dir)
+	}
+	return err
 }
 
 // unlock gives the owner back all rights on the directories of a tree.

@@ -374,7 +374,7 @@ func (c *courier) final(err error) bool {
 	case errors.As(err, &told):
 		return !errors.Is(err, wire.ErrStorageFull) && !errors.Is(err, wire.ErrBusy) && !errors.Is(err, wire.ErrShutdown) && !errors.Is(err, wire.ErrInternal)
 	}
-	return errors.Is(err, depot.ErrNotHere) || errors.As(err, new(*fs.PathError))
+	return errors.Is(err, depot.ErrNotHere) || errors.As(err, new(*fs.PathError)) || errors.As(err, new(*os.LinkError))
 }
 
 // over does something over a connection.

@@ -74,20 +74,29 @@ func (s *spool) rewrite() (kept []Spooled, err error) {
 			return nil, err
 		}
 	}
-	if err := fresh.flush(); err != nil {
-		f.Close()
+	if err := errors.Join(fresh.flush(), f.Close()); err != nil {
 		return nil, err
 	}
-	if err := os.Rename(f.Name(), s.path); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("replace the spool of results: %w", err)
-	}
-	cli.SyncDir(filepath.Dir(s.path)) // or what is synced from now on would be in a file without a name
+	return kept, s.replace(fresh)
+}
+
+// replace has a new log take the place of the old one. Windows renames no file that is open, nor onto one that is.
+func (s *spool) replace(fresh *spool) (err error) {
 	if s.f != nil {
 		s.f.Close()
 	}
-	*s = *fresh
-	return kept, nil
+	if err = os.Rename(fresh.f.Name(), s.path); err != nil {
+		err = fmt.Errorf("replace the spool of results: %w", err)
+	} else {
+		cli.SyncDir(filepath.Dir(s.path)) // or what is synced from now on would be in a file without a name
+		*s = *fresh
+	}
+	f, e := os.OpenFile(s.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if e != nil {
+		return errors.Join(err, fmt.Errorf("open the spool of results: %w", e))
+	}
+	s.f = f
+	return err
 }
 
 func readSpool(path string) ([]Spooled, error) {
