@@ -122,6 +122,7 @@ type Heartbeat struct {
 	Status       Status  `json:"status"`
 	Reason       string  `json:"reason,omitempty"`
 	ActiveTasks  int     `json:"active_tasks"`
+	Slept        float64 `json:"slept,omitempty"`         // seconds for which it was suspended, since it was started
 	LastActivity string  `json:"last_activity,omitempty"` // by the device's own clock: for people, never compared
 }
 

@@ -14,3 +14,12 @@ func SinceBoot() time.Duration {
 	}
 	return time.Duration(t.Nano())
 }
+
+// Slept is for how long the device was suspended since it was started.
+func Slept() time.Duration {
+	var with, without unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &without) != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &with) != nil {
+		return 0
+	}
+	return max(time.Duration(with.Nano()-without.Nano()), 0)
+}

@@ -33,6 +33,7 @@ type machine struct {
 	recalled time.Time // when it was asked last for what it has, after its time to drain
 	twins    twins
 	waking   waking
+	slept    time.Duration // since it was started
 	ahead    int           // attempts that it would hold beyond its slots
 	aheadAt  time.Time     // when it said so
 	usual    time.Duration // that its attempts take
@@ -245,6 +246,7 @@ func (c *Core) heartbeat(s *session, h *wire.Heartbeat) wire.HeartbeatAck {
 	default:
 		d.says, d.reason = device.Online, ""
 	}
+	d.slept = time.Duration(max(h.Slept, 0) * float64(time.Second))
 	ack := wire.HeartbeatAck{Kill: []task.Lease{}}
 	for _, v := range c.reconcile(d, h.Held, true, h.AssignSeen) {
 		if v.Verdict == wire.Kill {
@@ -289,7 +291,7 @@ func (c *Core) silence() {
 	for _, d := range c.byName() {
 		quiet := c.now.Sub(d.last)
 		if d.shown != device.Offline && quiet >= c.set.OfflineAfter {
-			c.offline(d, fmt.Sprintf("silent for %s", quiet.Round(time.Second)))
+			c.offline(d, d.silent(quiet))
 			c.update(d)
 		}
 		if quiet >= c.set.Lease() && (len(d.held) > 0 || d.session != nil) {
@@ -298,6 +300,16 @@ func (c *Core) silence() {
 		c.recall(d)
 	}
 }
+
+// silent is what is said of a device that is not heard of. One that has slept before is likely to sleep: it is not lost, and comes back.
+func (d *machine) silent(quiet time.Duration) string {
+	if d.slept >= sleepLeast {
+		return fmt.Sprintf("asleep, as it seems: silent for %s", quiet.Round(time.Second))
+	}
+	return fmt.Sprintf("silent for %s", quiet.Round(time.Second))
+}
+
+const sleepLeast = 10 * time.Second // below which the difference between two clocks is no sleep
 
 // expire ends a device's leases. It must say hello again before it can do anything.
 func (c *Core) expire(d *machine) {

@@ -76,3 +76,19 @@ func TestMagicPacket(t *testing.T) {
 		}
 	}
 }
+
+// A device that has slept before is said to be asleep when it is silent, and keeps what it has for as long as others do.
+func TestAsleep(t *testing.T) {
+	r := newRig(t)
+	for name, slept := range map[string]float64{"laptop": 3600, "pi": 0.2} {
+		p := r.device(name, 1)
+		r.tell(p.session, &wire.Heartbeat{Heartbeat: device.Heartbeat{Status: device.Online, Slept: slept}})
+		p.lose()
+	}
+	r.pass(r.c.set.OfflineAfter + 2*time.Second)
+	for name, want := range map[string]string{"laptop": "asleep, as it seems: silent for 5m0s", "pi": "silent for 5m0s"} {
+		if status, reason := r.c.devices[name].status(); status != device.Offline || reason != want {
+			t.Errorf("%s: %s, %q", name, status, reason)
+		}
+	}
+}

@@ -83,9 +83,10 @@ type Worker struct {
 	facts    profile.Options
 	found    chan fact
 	finding  bool
-	versions bool      // are known, or being found out
-	power    string    // state in which the speed is known, or being measured
-	quiet    time.Time // since when nothing was to be done
+	versions bool          // are known, or being found out
+	power    string        // state in which the speed is known, or being measured
+	slept    time.Duration // since the device was started
+	quiet    time.Time     // since when nothing was to be done
 	helloNow chan helloAsk
 }
 
@@ -124,6 +125,7 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 		return nil, err
 	}
 	w.guest.Manners = o.Manners
+	w.slept = executor.Slept()
 	facts := profile.Options{Roots: o.Roots, WorkDir: w.home.path(dirAttempts), Name: o.Name, Role: o.Role, Tags: o.Tags, Tools: o.Tools}
 	if !w.home.joined() {
 		if err := w.join(ctx, facts); err != nil {
@@ -366,7 +368,7 @@ func (w *Worker) act(effects []Effect) (leave bool) {
 			w.flushSpool()
 			w.put(e.Message, e.Output)
 		case SendHeartbeat:
-			e.Metrics = w.monitor.Metrics(context.Background())
+			e.Metrics, e.Slept = w.monitor.Metrics(context.Background()), executor.Slept().Seconds()
 			w.put(wire.Message{Type: wire.TypeHeartbeat, ID: HeartbeatID, Body: e.Heartbeat}, 0)
 			w.full = w.diskFull(&e.Metrics)
 			leave = w.press() || leave
@@ -422,10 +424,17 @@ func (w *Worker) diskFull(m *device.Metrics) string {
 	return ""
 }
 
-const mindEvery = 10 * time.Second
+const (
+	mindEvery  = 10 * time.Second
+	sleepLeast = time.Second
+)
 
 // mind looks now and then whether the device may work.
 func (w *Worker) mind() (leave bool) {
+	if slept := executor.Slept(); slept > w.slept+sleepLeast {
+		w.o.Log.Info("the device was asleep; what ran goes on", "for", (slept - w.slept).Round(time.Second).String())
+		w.slept = slept
+	}
 	now := executor.SinceBoot()
 	if w.looked != 0 && now-w.looked < mindEvery {
 		return false
