@@ -140,7 +140,7 @@ func lookPath(ts *testscript.TestScript, program string) (string, error) {
 
 // environment is that of daemons, and of what is asked again and again: the part of the script's that is meant for them.
 func environment(ts *testscript.TestScript) (env []string) {
-	for _, name := range []string{"RC_WORKERD_ALLOW_WRITE", "PATH", "HOME", "XDG_STATE_HOME", "TMPDIR", "WORK", "GOCOVERDIR", "RC_DATA", "RC_MAIN", "RC_PIN", "RC_TOKEN_FILE", "RC_WEB", "RC_ROOT"} {
+	for _, name := range []string{"RC_WORKERD_ALLOW_WRITE", "RC_WORKERD_TASK_USER", "PATH", "HOME", "XDG_STATE_HOME", "TMPDIR", "WORK", "GOCOVERDIR", "RC_DATA", "RC_MAIN", "RC_PIN", "RC_TOKEN_FILE", "RC_WEB", "RC_ROOT"} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

@@ -137,6 +137,7 @@ func setup(e *testscript.Env, bin string) error {
 		"XDG_STATE_HOME":         filepath.Join(e.WorkDir, "state"),
 		"RC_DATA":                filepath.Join(e.WorkDir, "main"),
 		"RC_WORKERD_ALLOW_WRITE": e.WorkDir, // where tasks tell what they do
+		"RC_WORKERD_TASK_USER":   "root",    // who may, where this is root
 		"DISCOVERY":              freeAddress(),
 	} {
 		e.Setenv(name, value)

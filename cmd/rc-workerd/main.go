@@ -103,12 +103,9 @@ func (w *serve) Run(ctx context.Context, all *workerd, env cli.Env, log *cli.Log
 		}
 	}
 	options := w.options(all.dataDir(env), env, log)
-	if all.Config.Path != "" { // a join code may stand in it
-		options.Secrets = []string{all.Config.Path}
-	}
 	options.Discovery = all.discovery()
 	var err error
-	if options.TaskUser, err = taskUser(w.TaskUser); err != nil {
+	if options.TaskUser, options.TaskGroup, err = taskUser(w.TaskUser); err != nil {
 		return cli.Exit(cli.Usage, err)
 	}
 	if err := options.Manners.Check(); err != nil {
@@ -159,19 +156,23 @@ func (w *serve) options(dir string, env cli.Env, log *cli.Log) worker.Options {
 // nobody is a user that no system gives away: https://systemd.io/UIDS-GIDS has it among those that are not used.
 const nobody = 2_000_000_000
 
-// taskUser is the number of the user that tasks run as; 0: as this process does.
-func taskUser(name string) (int, error) {
+// taskUser are the numbers of the user that tasks run as, and of their group; 0: as this process does.
+func taskUser(name string) (uid, gid int, err error) {
 	if name == "" {
-		return nobody, nil
-	}
-	if id, err := strconv.Atoi(name); err == nil && id >= 0 {
-		return id, nil
+		return nobody, nobody, nil
 	}
 	u, err := user.Lookup(name)
-	if err != nil {
-		return 0, fmt.Errorf("--task-user: %w", err)
+	if n, e := strconv.ParseUint(name, 10, 31); e == nil {
+		if u, err = user.LookupId(name); err != nil { // nobody is called so
+			return int(n), int(n), nil
+		}
 	}
-	return strconv.Atoi(u.Uid)
+	if err != nil {
+		return 0, 0, fmt.Errorf("--task-user: %w", err)
+	}
+	uid, err1 := strconv.Atoi(u.Uid)
+	gid, err2 := strconv.Atoi(u.Gid)
+	return uid, gid, errors.Join(err1, err2)
 }
 
 // discovery is where main nodes are looked for; empty: nowhere.

@@ -115,7 +115,7 @@ func (g *cgroups) slot() (dir string, err error) {
 	}
 	g.last++
 	dir = filepath.Join(g.dir, "slot-"+strconv.Itoa(g.last))
-	return dir, os.Mkdir(dir, 0o755)
+	return dir, os.MkdirAll(dir, 0o755)
 }
 
 // close removes the group, and has this process go back to where it was.
@@ -153,7 +153,10 @@ func removeCgroup(dir string) {
 func cleanCgroups(parent string) {
 	left, _ := filepath.Glob(filepath.Join(parent, cgroupPrefix+"*"))
 	for _, dir := range left {
-		removeCgroup(dir)
+		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(dir), cgroupPrefix))
+		if err == nil && syscall.Kill(pid, 0) != nil { // another worker's are left to it
+			removeCgroup(dir)
+		}
 	}
 }
 
@@ -161,6 +164,7 @@ func cleanCgroups(parent string) {
 type group struct {
 	dir    string
 	fd     int
+	files  map[string]*os.File
 	has    []string // of the controllers
 	limits Limits   // that are set
 	ooms   int64    // how often a limit was met, when that was asked last
@@ -173,7 +177,43 @@ func openGroup(s *setup) (*group, error) {
 		return nil, nil
 	}
 	fd, err := syscall.Open(s.Cgroup, syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
-	return &group{dir: s.Cgroup, fd: fd, has: s.Keeps}, os.NewSyscallError("open", err)
+	if err != nil {
+		return nil, os.NewSyscallError("open", err)
+	}
+	g := &group{dir: s.Cgroup, fd: fd, files: map[string]*os.File{}}
+	for _, controller := range s.Keeps {
+		if g.openFiles(groupFiles[controller]) == nil {
+			g.has = append(g.has, controller)
+		}
+	}
+	g.openFiles([]string{"cgroup.kill"})     // since Linux 5.14
+	g.openFiles([]string{"memory.swap.max"}) // where there is swap
+	return g, nil
+}
+
+// groupFiles are those that say what a controller keeps. They are opened before the thread that starts programs gives up its rights.
+var groupFiles = map[string][]string{"memory": {"memory.max", "memory.oom.group"}, "pids": {"pids.max"}, "cpu": {"cpu.max"}}
+
+func (g *group) openFiles(names []string) error {
+	for _, name := range names {
+		f, err := os.OpenFile(filepath.Join(g.dir, name), os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		g.files[name] = f
+	}
+	return nil
+}
+
+// write writes into one of the group's files.
+func (g *group) write(file, text string) error {
+	f := g.files[file]
+	if f == nil {
+		return os.ErrNotExist
+	}
+	f.Truncate(0) // which is nothing here, and something to a file in a test
+	_, err := f.WriteAt([]byte(text), 0)
+	return err
 }
 
 func (g *group) keeps(controller string) bool { return g != nil && slices.Contains(g.has, controller) }
@@ -185,11 +225,15 @@ func (g *group) limit(l *Limits) {
 	}
 	if l.Memory != g.limits.Memory && g.keeps("memory") {
 		g.set("memory.max", l.Memory != 0, strconv.FormatInt(l.Memory, 10))
-		g.set("memory.swap.max", l.Memory != 0, "0") // there may be no swap
-		writeGroup(g.dir, "memory.oom.group", "1")
+		g.write("memory.oom.group", "1")
+		if l.Memory != 0 {
+			g.write("memory.swap.max", "0")
+		} else {
+			g.write("memory.swap.max", "max")
+		}
 	}
 	if l.Processes != g.limits.Processes && g.keeps("pids") {
-		g.set("pids.max", l.Processes != 0, strconv.Itoa(l.Processes))
+		g.set("pids.max", l.Processes != 0, strconv.Itoa(l.Processes*threadsEach+threadsMore))
 	}
 	if l.CPUs != g.limits.CPUs && g.keeps("cpu") {
 		const period = 100_000 // microseconds, as it is unless somebody says otherwise
@@ -199,11 +243,19 @@ func (g *group) limit(l *Limits) {
 	g.excess() // of the attempt before
 }
 
+// What the kernel counts is threads: its limit is for who starts more than can be counted here in time.
+const (
+	threadsEach = 8
+	threadsMore = 256
+)
+
 func (g *group) set(file string, limited bool, most string) {
 	if !limited {
 		most = "max"
 	}
-	writeGroup(g.dir, file, most)
+	if g.write(file, most) != nil { // then it is measured
+		g.has = slices.DeleteFunc(g.has, func(c string) bool { return slices.Contains(groupFiles[c], file) })
+	}
 }
 
 // counted is a number that the kernel counts up in a file of the group.
@@ -238,6 +290,6 @@ func (g *group) excess() excess {
 // kill kills all that is in the group, at once.
 func (g *group) kill() {
 	if g != nil {
-		writeGroup(g.dir, "cgroup.kill", "1") // since Linux 5.14
+		g.write("cgroup.kill", "1")
 	}
 }

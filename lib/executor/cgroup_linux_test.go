@@ -23,6 +23,11 @@ func TestGroupIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, file := range []string{"memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cpu.max"} {
+		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	slot, err := openGroup(&setup{Cgroup: dir, Keeps: g.has})
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +40,7 @@ func TestGroupIsTold(t *testing.T) {
 	}{
 		{Limits{}, "", "", "", ""},
 		{Limits{Memory: 64 << 20}, "67108864", "0", "", ""},
-		{Limits{Memory: 64 << 20, Processes: 5, CPUs: 0.5}, "67108864", "0", "5", "50000"},
+		{Limits{Memory: 64 << 20, Processes: 5, CPUs: 0.5}, "67108864", "0", "296", "50000"},
 		{Limits{CPUs: 2}, "max", "max", "max", "200000"},
 		{Limits{}, "max", "max", "max", "max"},
 	} {

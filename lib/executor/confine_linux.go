@@ -16,7 +16,7 @@ import (
 type setup struct {
 	Limits
 	Sandbox
-	Dir      string   // in which the slot's private directories are
+	Dir      string   // the slot's private directory
 	Landlock bool     `json:",omitempty"` // it was seen to work
 	Cgroup   string   `json:",omitempty"` // of the slot's own; "": none
 	Keeps    []string `json:",omitempty"` // controllers in it
@@ -36,6 +36,7 @@ func (h *helper) setUp(encoded string) error {
 	if err := json.Unmarshal([]byte(encoded), &h.setup); err != nil {
 		return fmt.Errorf("setup: %w", err)
 	}
+	h.home.path = h.setup.Dir
 	var err error
 	if h.group, err = openGroup(&h.setup); err != nil {
 		return err
@@ -73,7 +74,7 @@ func (h *helper) calm() error {
 func (s *setup) attributes(g *group) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if user := uint32(s.User); user != 0 {
-		a.Credential = &syscall.Credential{Uid: user, Gid: user}
+		a.Credential = &syscall.Credential{Uid: user, Gid: uint32(s.Group)}
 	}
 	if g != nil {
 		a.UseCgroupFD, a.CgroupFD = true, g.fd
@@ -85,21 +86,7 @@ func (s *setup) attributes(g *group) *syscall.SysProcAttr {
 func (h *helper) own(pipes ...int) {
 	if h.setup.User != 0 {
 		for _, fd := range pipes {
-			syscall.Fchown(fd, h.setup.User, h.setup.User)
+			syscall.Fchown(fd, h.setup.User, h.setup.Group)
 		}
 	}
-}
-
-// clear has the private directory of an attempt that waited be as it was: who ran meanwhile had rights on it.
-func (h *helper) clear(dir string) error {
-	if !h.setup.Landlock || isEmpty(dir) {
-		return nil
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil || h.setup.User == 0 {
-		return err
-	}
-	return os.Chown(dir, h.setup.User, h.setup.User)
 }

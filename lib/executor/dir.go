@@ -10,38 +10,24 @@ import (
 	"sync"
 )
 
-// Of the names of private directories, and of those that a slot's are in.
+// Of the names of private directories, and of those of slots.
 const (
 	dirPrefix  = "attempt-"
 	slotPrefix = "slot-"
 )
 
-// dirs holds the private directories of attempts, or of those in one slot. To make one costs more than to start a program, so those that were
+// dirs holds the private directories of attempts that have no slot. To make one costs more than to start a program, so those that were
 // left empty, which are most, are used again.
 type dirs struct {
-	base  string
-	owner int // user that they belong to; 0: this one
-	mu    sync.Mutex
-	idle  []privateDir
-	over  bool // no more are taken
+	base string
+	mu   sync.Mutex
+	idle []privateDir
 }
 
 // privateDir is the directory of one attempt at a time.
 type privateDir struct {
 	path  string
 	empty trace // that it has shown when it was seen to be empty
-}
-
-// open makes the directory of a slot's.
-func (d *dirs) open(base string, owner int) (err error) {
-	if err = os.MkdirAll(base, 0o700); err != nil { // should somebody have cleaned up too well
-		return err
-	}
-	if d.base, err = os.MkdirTemp(base, slotPrefix+"*"); err != nil || owner == 0 {
-		return err
-	}
-	d.owner = owner
-	return os.Chmod(d.base, 0o711) // they have to get to what is theirs
 }
 
 // take answers an empty directory that nobody else has.
@@ -71,9 +57,6 @@ func (d *dirs) pop() (dir privateDir, ok bool) {
 
 func (d *dirs) make() (privateDir, error) {
 	path, err := os.MkdirTemp(d.base, dirPrefix+"*")
-	if err == nil && d.owner != 0 {
-		err = os.Chown(path, d.owner, d.owner)
-	}
 	return privateDir{path: path}, err
 }
 
@@ -90,27 +73,7 @@ func (d *dirs) give(dir privateDir) error {
 	if dir.path != "" {
 		d.idle = append(d.idle, dir)
 	}
-	d.tidy()
 	return nil
-}
-
-// end has all be removed, the last with what they are in.
-func (d *dirs) end() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.over = true
-	d.tidy()
-}
-
-func (d *dirs) tidy() {
-	if !d.over {
-		return
-	}
-	for _, dir := range d.idle {
-		os.Remove(dir.path)
-	}
-	d.idle = nil
-	os.Remove(d.base) // unless one is in use yet
 }
 
 // clean removes every directory, in use or not.

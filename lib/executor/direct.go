@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"fmt"
 	"os"
 	"time"
 )
@@ -10,7 +11,11 @@ import (
 
 // startDirectly starts a program as a child of this process.
 func (x *Executor) startDirectly(l *launch) (running, error) {
-	if err := l.settle(&x.dirs); err != nil {
+	home, err := x.dirs.take()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoDir, err)
+	}
+	if err := l.settle(home.path, func() error { return x.dirs.give(home) }); err != nil {
 		return nil, err
 	}
 	if l.stdin == nil {

@@ -101,7 +101,9 @@ func New(o Options) (*Executor, error) {
 	}
 	x.inherit, x.path = inherited()
 	x.slots.prepare(o.Slots, x.inherit)
-	x.confine()
+	if err := x.confine(); err != nil {
+		return nil, fmt.Errorf("executor: try how far attempts can be confined: %w", err)
+	}
 	return x, nil
 }
 

@@ -64,8 +64,8 @@ func (x *Executor) giveFile(root *os.Root, in *Input) error {
 		return err
 	}
 	_, err = io.Copy(to, from)
-	if owner := x.owner(); owner != 0 {
-		err = errors.Join(err, to.Chown(owner, owner))
+	if user, group := x.owner(); user != 0 {
+		err = errors.Join(err, to.Chown(user, group))
 	}
 	return errors.Join(err, to.Close())
 }
@@ -84,8 +84,8 @@ func (x *Executor) giveDirs(root *os.Root, dir string) error {
 	} else if err != nil {
 		return err
 	}
-	if owner := x.owner(); owner != 0 {
-		return root.Chown(name, owner, owner)
+	if user, group := x.owner(); user != 0 {
+		return root.Chown(name, user, group)
 	}
 	return nil
 }

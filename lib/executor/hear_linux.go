@@ -44,7 +44,9 @@ func (s *slot) serve() {
 	syscall.Close(s.orders)
 	syscall.Close(s.verdicts)
 	reap(s.pid)
-	s.dirs.end()
+	if err := s.room.close(); err != nil {
+		s.pool.log.Warn("what attempts have left cannot be removed", "dir", s.room.top, "err", err)
+	}
 	if s.cgroup != "" {
 		removeCgroup(s.cgroup)
 	}
@@ -151,7 +153,7 @@ func (s *slot) judgeAll() (more bool) {
 func (s *slot) judge(message []byte) (taken bool) {
 	r := reader(message[4:])
 	attempt, shown, e := r.verdict()
-	first, ok := s.next(attempt, shown, e.left > 0)
+	first, ok := s.next(attempt, shown, e.left > 0 || e.dirty)
 	if first != nil {
 		s.pool.give(s)
 		first.done <- e

@@ -46,9 +46,9 @@ type helper struct {
 	progress int // our end of the pipe for it
 	says     int // the programs' end
 	setup    setup
-	weigh    time.Duration // to spare the disk: the longer it takes to see how much is in a directory, the more seldom that is looked at
-	group    *group        // nil: none
-	over     excess        // the limit that the attempt was ended for
+	home     privateDir
+	group    *group // nil: none
+	over     excess // the limit that the attempt was ended for
 	began    time.Time
 	out, err int    // our ends of its pipes
 	shown    bool   // the host has them too
@@ -182,6 +182,9 @@ func (h *helper) run(in int) *verdict {
 	h.waitFor(pid, v)
 	v.left = uint32(h.sweep(killLimit))
 	v.wall = time.Since(h.began)
+	if v.left == 0 && !h.launch.keeps {
+		v.dirty = h.home.tidy() != nil
+	}
 	h.drain(v)
 	if v.left > 0 { // the host does not use this helper again
 		h.tell(v)
@@ -264,11 +267,6 @@ func (h *helper) start(in int) (pid int, err error) {
 		return 0, errNoRight
 	case hostGone():
 		os.Exit(0)
-	}
-	if l.lined {
-		if err := h.clear(l.dir); err != nil {
-			return 0, err
-		}
 	}
 	h.shown = false
 	h.limitCPU()

@@ -27,14 +27,14 @@ const (
 )
 
 // devices are what everybody may write to.
-var devices = []string{"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts", "/dev/shm", "/dev/dri", "/dev/kfd",
+var devices = []string{"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/shm", "/dev/dri", "/dev/kfd",
 	"/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia0", "/dev/nvidia1"}
 
 // rules give rights on directories with all below them, and on files.
 type rules struct {
-	sandbox *Sandbox
-	set     int // as the kernel has them
-	err     error
+	hidden []string // by the names that the kernel knows them by
+	set    int      // as the kernel has them
+	err    error
 }
 
 // landlockVersion is 0 where the kernel has none.
@@ -58,10 +58,16 @@ func (s *Sandbox) restrict(dir string) error {
 		return os.NewSyscallError("landlock_create_ruleset", errno)
 	}
 	defer unix.Close(int(set))
-	r := rules{sandbox: s, set: int(set)}
+	r := rules{set: int(set)}
+	for _, h := range s.Hidden {
+		r.hidden = append(r.hidden, real(h))
+	}
 	r.readable("/")
 	r.allow(landlockRead, s.Readable...)
 	r.allow(landlockWrite, devices...)
+	if s.User != 0 { // their own terminals alone, then
+		r.allow(landlockWrite, "/dev/pts")
+	}
 	r.allow(landlockRead|landlockWrite, s.Writable...)
 	r.allow(landlockRead|landlockWrite, dir)
 	if r.err != nil {
@@ -75,15 +81,19 @@ func (s *Sandbox) restrict(dir string) error {
 
 // readable lets all below a path be read that is not hidden: rights can be given, but not taken away again further below.
 func (r *rules) readable(path string) {
-	if slices.Contains(r.sandbox.Hidden, path) {
+	if slices.Contains(r.hidden, path) {
 		return
 	}
 	below := strings.TrimSuffix(path, "/") + "/"
-	if !slices.ContainsFunc(r.sandbox.Hidden, func(h string) bool { return strings.HasPrefix(h, below) }) {
+	if !slices.ContainsFunc(r.hidden, func(h string) bool { return strings.HasPrefix(h, below) }) {
 		r.allow(landlockRead, path)
 		return
 	}
-	entries, _ := os.ReadDir(path) // those that cannot be listed cannot be read
+	entries, err := os.ReadDir(path)
+	if err != nil { // of what cannot be listed, only the way to what is hidden is known by name
+		r.onlyWay(below)
+		return
+	}
 	for _, e := range entries {
 		if e.Type()&os.ModeSymlink == 0 { // what it leads to has a rule of its own
 			r.readable(filepath.Join(path, e.Name()))
@@ -91,17 +101,50 @@ func (r *rules) readable(path string) {
 	}
 }
 
-// listed are the directories of which each entry has a rule of its own: what is new in them cannot be read before the rules are made anew.
+// onlyWay lets be read what can be on the way to what is hidden.
+func (r *rules) onlyWay(below string) {
+	for _, h := range r.hidden {
+		if rest, ok := strings.CutPrefix(h, below); ok {
+			name, _, _ := strings.Cut(rest, "/")
+			r.readable(below + name)
+		}
+	}
+}
+
+// listed are the directories of which each entry has a rule of its own, and those in which what has one may be made, or made anew: what changes in them is not
+// as the rules say before they are made anew.
 func (s *Sandbox) listed() (dirs []string) {
+	add := func(dir string) {
+		if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
 	for _, h := range s.Hidden {
-		for h != "/" {
-			h = filepath.Dir(h)
-			if !slices.Contains(dirs, h) {
-				dirs = append(dirs, h)
+		for _, path := range []string{h, real(h)} {
+			for path != "/" {
+				path = filepath.Dir(path)
+				add(path)
 			}
 		}
 	}
+	for _, path := range slices.Concat(s.Readable, s.Writable) {
+		add(filepath.Dir(path))
+	}
 	return dirs
+}
+
+// real is the name that the kernel knows a file by, even if there is none yet: that of the directory in which it may be made, and the rest.
+func real(path string) string {
+	rest := ""
+	for dir := path; ; dir = filepath.Dir(dir) {
+		if found, err := filepath.EvalSymlinks(dir); err == nil {
+			return filepath.Join(found, rest)
+		}
+		if dir == "/" || dir == "." {
+			return path
+		}
+		rest = filepath.Join(filepath.Base(dir), rest)
+	}
 }
 
 // allow gives rights. What is not there needs none.

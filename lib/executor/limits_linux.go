@@ -59,17 +59,19 @@ func (h *helper) limitProgram(pid int) {
 
 // meter measures the attempt that runs, again and again, more seldom as it runs on.
 func (h *helper) meter() {
-	if l := &h.launch.limits; l.Memory == 0 && l.Processes == 0 && l.Disk == 0 {
+	h.weigh()
+	if l := &h.launch.limits; l.Memory == 0 && l.Processes == 0 {
 		return
 	}
 	wait := measureFirst
 	h.repeat(wait, func() time.Duration {
-		if h.over = h.excess(); h.over != 0 {
+		if over := h.excess(); over != 0 {
+			h.over = over
 			h.killTree()
 			return 0
 		}
 		wait = min(wait*2, measureEvery)
-		return wait + h.weigh
+		return wait
 	})
 }
 
@@ -84,18 +86,34 @@ func (h *helper) excess() excess {
 	if h.launch.limits.Memory > 0 && used(tree, resident) > h.launch.limits.Memory && used(tree, owned) > h.launch.limits.Memory {
 		return ofMemory
 	}
-	if l := h.launch.limits.Disk; l > 0 {
-		begin := time.Now()
-		bytes := held(h.launch.dir)
-		h.weigh = 20 * time.Since(begin)
-		if bytes > l {
-			return ofDisk
-		}
-	}
 	return 0
 }
 
-// held is what is in a directory, on the disk.
+// weigh looks at what is in the directory of the attempt that runs, the more seldom the longer that takes.
+func (h *helper) weigh() {
+	most, dir, attempt := h.launch.limits.Disk, h.launch.dir, h.attempt
+	if most <= 0 {
+		return
+	}
+	var once func()
+	once = func() {
+		begin := time.Now()
+		bytes := held(dir)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		switch {
+		case h.attempt != attempt || h.leader == 0:
+		case bytes > most:
+			h.over = ofDisk
+			h.killTree()
+		default:
+			time.AfterFunc(max(measureEvery, 20*time.Since(begin)), once)
+		}
+	}
+	time.AfterFunc(measureFirst, once)
+}
+
+// held is what is in a directory, on the disk. What cannot be looked at counts for nothing.
 func held(dir string) (bytes int64) {
 	filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {

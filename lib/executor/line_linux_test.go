@@ -435,7 +435,7 @@ func TestHelperIsKeptUntilLaunched(t *testing.T) {
 	if len(b.slots.idle) != 0 || len(b.slots.working) != 1 {
 		t.Error("another could take it")
 	}
-	s.launched(r, nil)
+	s.launched(r, false, nil)
 	s.pool.give(s)
 	if len(b.slots.idle) != 1 || len(b.slots.working) != 0 {
 		t.Error("it is lost")

@@ -71,7 +71,7 @@ func launchMessage(buf []byte, attempt, line uint32, l *launch) []byte {
 	w := newMessage(buf, sayLaunch, attempt)
 	w.number(line)
 	w.flag(l.stdin != nil)
-	w.flag(l.lined)
+	w.flag(l.keeps)
 	w.span(l.until)
 	w.span(l.untilGrace)
 	w.span(l.beginBy)
@@ -143,7 +143,7 @@ type launched struct {
 
 // launch reads what launchMessage wrote; the lists of the last one are used again.
 func (r *reader) launch(l *launched) {
-	l.attempt, l.line, l.reads, l.lined = r.number(), r.number(), r.number() != 0, r.number() != 0
+	l.attempt, l.line, l.reads, l.keeps = r.number(), r.number(), r.number() != 0, r.number() != 0
 	l.until, l.untilGrace, l.beginBy = r.span(), r.span(), r.span()
 	r.limits(&l.limits)
 	l.path, l.dir = r.text(), r.text()
@@ -158,6 +158,7 @@ type verdict struct {
 	errno   uint32        // why it was not started; 0: it was
 	status  uint32        // as wait says it
 	left    uint32        // how many of its processes cannot be killed
+	dirty   bool          // what it has left in its directory cannot be removed
 	fenced  bool          // its right to run had run out
 	over    excess        // the limit that it was ended for; 0: none
 	wall    time.Duration // from its start to its end
@@ -176,6 +177,7 @@ func verdictMessage(buf []byte, v *verdict) []byte {
 	w.flag(v.shown)
 	w.flag(v.unbegun)
 	w.flag(v.fenced)
+	w.flag(v.dirty)
 	w.number(uint32(v.over))
 	w.span(v.wall)
 	w.span(v.cpu)
@@ -192,7 +194,7 @@ func (r *reader) verdict() (attempt uint32, shown bool, e exit) {
 	attempt = r.number()
 	errno, status, left := r.number(), r.number(), r.number()
 	shown = r.number() != 0
-	unbegun, fenced, over := r.number() != 0, r.number() != 0, excess(r.number())
+	unbegun, fenced, dirty, over := r.number() != 0, r.number() != 0, r.number() != 0, excess(r.number())
 	wall, cpu, memory := r.span(), r.span(), int64(r.span())
 	stdout, stderr := r.text(), r.text()
 	switch {
@@ -208,7 +210,7 @@ func (r *reader) verdict() (attempt uint32, shown bool, e exit) {
 		e = exitOf(syscall.WaitStatus(status))
 		e.cpu, e.memory, e.fenced = cpu, memory, fenced
 	}
-	e.over = over
+	e.over, e.dirty = over, dirty
 	e.wall, e.left, e.stdout, e.stderr = wall, int(left), stdout, stderr
 	return attempt, shown, e
 }

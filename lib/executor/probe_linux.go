@@ -1,8 +1,8 @@
 package executor
 
 import (
+	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,76 +25,94 @@ const (
 )
 
 // probed is what a probe says.
-type probed struct{ Start, Landlock, User, Group string } // why not; "": it works
+type probed struct {
+	Start, Landlock, User, Group string // why not; "": it works
+	Version                      int    // of Landlock
+}
 
-// confine finds out how far the system can keep attempts from the rest of the device.
-func (x *Executor) confine() {
+// confine finds out how far the system can keep attempts from the rest of the device. The error is about this moment, in which that cannot be told.
+func (x *Executor) confine() error {
 	s := &x.slots
-	s.base = x.options.Dir
+	s.base, s.log = x.options.Dir, x.options.Log
 	if s.off {
 		x.confined = Confinement{Level: LevelNone, Gaps: []string{"attempts have no helper that answers for all of their processes"}}
-		return
+		return nil
 	}
-	c := confinement{tree: true}
-	var gaps []string
-	miss := func(what, why string) { gaps = append(gaps, gap(what, why)) }
-	s.setup = setup{Limits: x.options.Limits, Sandbox: x.options.Sandbox.real()}
+	s.setup = setup{Limits: x.options.Limits, Sandbox: x.options.Sandbox.absolute()}
+	kernel := x.openGroups()
+	if s.setup.User != 0 && os.Geteuid() == 0 { // they have to get to their directories
+		os.Chmod(x.options.Dir, 0o711)
+	}
+	p, err := x.probe()
+	if err != nil {
+		return err
+	}
+	if p.Start != "" {
+		s.off = true
+		s.cgroups.close()
+		x.confined = Confinement{Level: LevelNone, Gaps: []string{gap("attempts have no helper that answers for all of their processes", p.Start)}}
+		return nil
+	}
+	x.take(&p, kernel)
+	return nil
+}
+
+// openGroups makes control groups, and says why there are none.
+func (x *Executor) openGroups() (why string) {
+	s := &x.slots
 	own, err := ownCgroup()
 	if err == nil {
 		s.cgroups, err = openCgroups(own)
 	}
 	if err == nil {
+		s.setup.Keeps = s.cgroups.has
 		s.setup.Cgroup, err = s.cgroups.slot()
 	}
 	if err != nil {
-		miss("memory and processes: measured, not limited by the kernel", err.Error())
+		return err.Error()
 	}
-	if s.setup.User != 0 && os.Getuid() == 0 { // they have to get to their directories
-		os.Chmod(x.options.Dir, 0o711)
-	}
-	p := x.probe()
-	if p.Start != "" {
-		s.off = true
-		s.cgroups.close()
-		x.confined = Confinement{Level: LevelNone, Gaps: []string{gap("attempts have no helper that answers for all of their processes", p.Start)}}
-		return
-	}
+	return ""
+}
+
+// take uses what was seen to work.
+func (x *Executor) take(p *probed, kernel string) {
+	s := &x.slots
+	c := confinement{tree: true, landlock: p.Landlock == "", user: p.User == "", root: os.Geteuid() == 0 && p.User != ""}
+	var gaps []string
+	miss := func(what, why string) { gaps = append(gaps, gap(what, why)) }
 	if s.setup.Cgroup != "" {
 		removeCgroup(s.setup.Cgroup)
-		s.setup.Cgroup = ""
-		if p.Group != "" {
-			miss("memory and processes: measured, not limited by the kernel", p.Group)
+		if s.setup.Cgroup = ""; p.Group != "" {
+			kernel = p.Group
 			s.cgroups.close()
 			s.cgroups = nil
 		}
 	}
-	if c.landlock = p.Landlock == ""; !c.landlock {
+	if kernel != "" {
+		miss("memory and processes: measured, not limited by the kernel", kernel)
+	}
+	switch s.setup.Landlock = c.landlock; {
+	case !c.landlock:
 		miss("files: a task can read and change what the worker can", p.Landlock)
+	case c.root:
+		miss("files: tasks run as root, who can read and change the disk itself", "")
+	case p.Version < landlockScope:
+		miss("signals: a task can end what is the worker's", fmt.Sprintf("this kernel's Landlock is version %d, not %d", p.Version, landlockScope))
 	}
-	s.setup.Landlock = c.landlock
-	if c.user = p.User == ""; !c.user {
-		s.setup.User = 0
+	if !c.user {
+		s.setup.User, s.setup.Group = 0, 0
 		miss("user: tasks run as the worker's", p.User)
-	}
-	if s.cgroups != nil {
-		s.setup.Keeps = s.cgroups.has
 	}
 	c.kernel = s.cgroups.keeps("memory") && s.cgroups.keeps("pids")
 	x.confined = Confinement{Level: c.level(), Gaps: gaps}
 }
 
-// owner is whose the files of an attempt are; 0: this process's.
-func (x *Executor) owner() int { return x.slots.setup.User }
-
-// real is the sandbox with the names that the kernel knows files by.
-func (s Sandbox) real() Sandbox {
+// absolute is the sandbox with names that are the same from everywhere.
+func (s Sandbox) absolute() Sandbox {
 	all := func(paths []string) (found []string) {
 		for _, p := range paths {
 			if abs, err := filepath.Abs(p); err == nil {
 				p = abs
-			}
-			if real, err := filepath.EvalSymlinks(p); err == nil {
-				p = real
 			}
 			found = append(found, p)
 		}
@@ -104,35 +122,48 @@ func (s Sandbox) real() Sandbox {
 	return s
 }
 
-// probe tries the sandbox.
-func (x *Executor) probe() probed {
-	failed := func(err error) probed { return probed{Landlock: err.Error(), User: err.Error(), Group: err.Error()} }
-	switch {
-	case len(x.options.Sandbox.Hidden)+len(x.options.Sandbox.Writable) == 0 && x.options.Sandbox.User == 0:
-		return failed(errors.New("it is not asked for"))
+const probeTries = 3
+
+// probe tries the sandbox. The error says that it could not be tried.
+func (x *Executor) probe() (p probed, err error) {
+	const unasked = "it is not asked for"
+	switch s := &x.options.Sandbox; {
+	case len(s.Hidden)+len(s.Writable) == 0 && s.User == 0:
+		return probed{Landlock: unasked, User: unasked, Group: unasked}, nil
 	case isAndroid(): // what is not asked for is not tried
 		x.slots.setup.Sandbox = Sandbox{}
 	}
-	dir, err := os.MkdirTemp(x.options.Dir, dirPrefix+"*")
-	if err != nil {
-		return failed(err)
+	for range probeTries {
+		if p, err = x.tryOnce(); err == nil {
+			return p, nil
+		}
 	}
-	defer os.RemoveAll(dir)
-	said, err := x.startProbe(dir)
-	if err != nil { // as a helper could not be started, either
-		return probed{Start: err.Error()}
-	}
-	var p probed
-	if err := json.Unmarshal(said, &p); err != nil {
-		return failed(fmt.Errorf("the probe was killed: %w", err))
-	}
-	return p
+	return p, err
 }
 
-func (x *Executor) startProbe(dir string) (said []byte, err error) {
+func (x *Executor) tryOnce() (p probed, err error) {
+	dir, err := os.MkdirTemp(x.options.Dir, dirPrefix+"*")
+	if err != nil {
+		return p, err
+	}
+	defer os.RemoveAll(dir)
+	said, status, err := x.startProbe(dir)
+	if err != nil { // as a helper could not be started, either
+		return probed{Start: err.Error()}, nil
+	}
+	p = probed{Start: "the probe was killed", User: "the probe was killed", Group: "the probe was killed", Landlock: "the system kills who asks for it"}
+	for d := json.NewDecoder(bytes.NewReader(said)); d.Decode(&p) == nil; { // each line says more
+	}
+	if status.Signaled() && status.Signal() != syscall.SIGSYS {
+		return p, fmt.Errorf("the probe was killed by %v", status.Signal())
+	}
+	return p, nil
+}
+
+func (x *Executor) startProbe(dir string) (said []byte, status syscall.WaitStatus, err error) {
 	ours, theirs, err := os.Pipe()
 	if err != nil {
-		return nil, err
+		return nil, status, err
 	}
 	defer ours.Close()
 	pid, err := syscall.ForkExec("/proc/self/exe", []string{probeName, probeMark, dir, x.slots.setup.encode()}, &syscall.ProcAttr{
@@ -140,13 +171,14 @@ func (x *Executor) startProbe(dir string) (said []byte, err error) {
 	})
 	theirs.Close()
 	if err != nil {
-		return nil, err
+		return nil, status, err
 	}
 	ours.SetReadDeadline(time.Now().Add(probeLimit))
-	said, _ = io.ReadAll(ours)
-	syscall.Kill(pid, syscall.SIGKILL)
-	reap(pid)
-	return said, nil
+	if said, err = io.ReadAll(ours); err != nil {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	status, _, _ = reap(pid)
+	return said, status, nil
 }
 
 // runProbe is all that a probe does: it tries each, and writes what came of it.
@@ -158,11 +190,18 @@ func runProbe() {
 	if json.Unmarshal([]byte(os.Args[3]), &s) != nil {
 		os.Exit(64)
 	}
-	said := probed{Start: tryHelper(), User: tryUser(dir, s.User), Group: tryGroup(&s)}
-	said.Landlock = tryLandlock(dir, &s.Sandbox)
-	json.NewEncoder(os.Stdout).Encode(said)
+	say := json.NewEncoder(os.Stdout)
+	say.Encode(struct{ Start, User, Group string }{tryHelper(), tryUser(dir, &s), tryGroup(&s)})
+	version, why := tryLandlock(dir, &s.Sandbox)
+	say.Encode(struct {
+		Version  int
+		Landlock string
+	}{version, why})
 	os.Exit(0)
 }
+
+// owner is whose the files of an attempt are; 0: this process's.
+func (x *Executor) owner() (user, group int) { return x.slots.setup.User, x.slots.setup.Group }
 
 func isAndroid() bool { return runtime.GOOS == "android" || termux() != "" }
 
@@ -183,7 +222,8 @@ func tryHelper() (why string) {
 }
 
 // tryUser starts a program as another user, in a private directory.
-func tryUser(dir string, user int) (why string) {
+func tryUser(dir string, s *setup) (why string) {
+	user, group := s.User, s.Group
 	switch {
 	case isAndroid():
 		return "an app of Android has one user"
@@ -192,12 +232,12 @@ func tryUser(dir string, user int) (why string) {
 	case os.Getuid() != 0:
 		return "only root can give them another"
 	}
-	if err := os.Chown(dir, user, user); err != nil {
+	if err := os.Chown(dir, user, group); err != nil {
 		return err.Error()
 	}
 	defer os.Chown(dir, 0, 0)
 	pid, err := syscall.ForkExec("/proc/self/exe", []string{probeName, probeMark}, &syscall.ProcAttr{
-		Dir: dir, Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(user), Gid: uint32(user)}},
+		Dir: dir, Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(user), Gid: uint32(group)}},
 	})
 	if err != nil {
 		return fmt.Sprintf("user %d cannot work in %s: %v", user, dir, err)
@@ -227,30 +267,31 @@ func tryGroup(s *setup) (why string) {
 }
 
 // tryLandlock has a thread give up its rights, and looks whether they are gone.
-func tryLandlock(dir string, s *Sandbox) (why string) {
+func tryLandlock(dir string, s *Sandbox) (version int, why string) {
 	if isAndroid() { // it would kill this process
-		return "Android has no Landlock for apps"
+		return 0, "Android has no Landlock for apps"
 	}
-	switch v := landlockVersion(); {
-	case v == 0:
-		return "no Landlock in this kernel, or it is not allowed here"
-	case v < landlockLeast:
-		return fmt.Sprintf("this kernel's Landlock is version %d, not %d", v, landlockLeast)
+	version = landlockVersion()
+	switch {
+	case version == 0:
+		return 0, "no Landlock in this kernel, or it is not allowed here"
+	case version < landlockLeast:
+		return version, fmt.Sprintf("this kernel's Landlock is version %d, not %d", version, landlockLeast)
 	}
 	inside, outside := filepath.Join(dir, "x"), dir+".x"
 	runtime.LockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return err.Error()
+		return version, err.Error()
 	}
 	if err := s.restrict(dir); err != nil {
-		return err.Error()
+		return version, err.Error()
 	}
 	if err := os.WriteFile(inside, nil, 0o600); err != nil {
-		return "it denies too much: " + err.Error()
+		return version, "it denies too much: " + err.Error()
 	}
 	os.Remove(inside)
 	if os.WriteFile(outside, nil, 0o600) == nil && os.Remove(outside) == nil && !slices.ContainsFunc(s.Writable, func(w string) bool { return strings.HasPrefix(outside, strings.TrimSuffix(w, "/")+"/") }) {
-		return "it is there, but denies nothing"
+		return version, "it is there, but denies nothing"
 	}
-	return ""
+	return version, ""
 }

@@ -33,8 +33,8 @@ type launch struct {
 	dir   string
 	stdin *os.File // nil: there is nothing to read
 
-	dirs    *dirs // that home is one of; nil: it has none yet
-	home    privateDir
+	keeps   bool         // what it leaves is looked at before it is removed
+	leave   func() error // gives its directory back; nil: it has none yet
 	environ func(dir string) []string
 	fill    func(dir string) error // gives it its files
 
@@ -75,6 +75,7 @@ type exit struct {
 	unbegun   bool   // its turn did not come
 	orphaned  bool   // who ran it was killed
 	left      int    // how many of its processes cannot be killed
+	dirty     bool   // what it has left in its directory cannot be removed
 }
 
 // process runs a program in a private directory.
@@ -83,30 +84,26 @@ func (x *Executor) process(ctx context.Context, a Attempt, p program, out *outpu
 	l := launch{path: p.path, argv: p.argv, limits: x.options.Limits.with(a.Spec.Limits), lined: a.Lined, beginBy: a.BeginBy, admitted: a.admitted, progress: a.Progress}
 	l.environ = func(dir string) []string { return x.environment(a, dir, p.env) }
 	l.fill = func(dir string) error { return x.give(dir, a.Inputs) }
+	l.keeps = a.Ended != nil
 	l.throughShell()
 	r := x.runIn(ctx, &l, p.stdin, &a, out)
 	if r.Wall == 0 {
 		r.Wall = time.Since(start).Seconds()
 	}
-	if a.Ended != nil && l.dirs != nil {
+	if l.keeps && l.leave != nil && r.ExitCode != nil {
 		l.show(a.Ended, &r)
 	}
-	if err := l.leave(); err != nil {
+	if err := l.left(); err != nil {
 		note(&r, "its private directory is left behind: %v", err)
 	}
 	return r
 }
 
 // settle gives a program its private directory, and its environment, which tells of it.
-func (l *launch) settle(d *dirs) (err error) {
-	l.leave() // where it was to be started before
-	if l.home, err = d.take(); err != nil {
-		return fmt.Errorf("%w: %w", errNoDir, err)
-	}
-	l.dirs, l.dir = d, l.home.path
-	l.env = l.environ(l.dir)
+func (l *launch) settle(dir string, leave func() error) error {
+	l.dir, l.leave, l.env = dir, leave, l.environ(dir)
 	if l.fill != nil {
-		return l.fill(l.dir)
+		return l.fill(dir)
 	}
 	return nil
 }
@@ -122,11 +119,11 @@ func (l *launch) show(to func(*os.Root, *task.Result), r *task.Result) {
 	to(root, r)
 }
 
-// leave gives the private directory back.
-func (l *launch) leave() (err error) {
-	if l.dirs != nil {
-		err = l.dirs.give(l.home)
-		l.dirs = nil
+// left gives the private directory back.
+func (l *launch) left() (err error) {
+	if l.leave != nil {
+		err = l.leave()
+		l.leave = nil
 	}
 	return err
 }
@@ -262,6 +259,9 @@ func (e exit) note(r *task.Result) {
 	if e.left > 0 {
 		note(r, "%d of its processes cannot be killed", e.left)
 	}
+	if e.dirty {
+		note(r, "what it has left in its private directory cannot be removed")
+	}
 }
 
 func (e exit) metrics() task.Metrics {
@@ -282,7 +282,7 @@ func cannotStart(name string, err error) task.Result {
 	switch {
 	case errors.Is(err, errNoLine):
 		return task.Result{}
-	case errors.Is(err, errNoSlot), isNoRoom(err), errors.Is(err, errNoInput) && errors.Is(err, syscall.ENOSPC): // it was not begun, and may be elsewhere
+	case errors.Is(err, errNoSlot), isNoRoom(err), (errors.Is(err, errNoInput) || errors.Is(err, errNoDir)) && errors.Is(err, syscall.ENOSPC): // it was not begun, and may be elsewhere
 		return task.Result{Status: task.AttemptReleased, Reason: err.Error()}
 	case errors.Is(err, errNoInput), errors.Is(err, errNoDir):
 		return notRun("%v", err)

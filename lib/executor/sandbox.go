@@ -8,7 +8,8 @@ type Sandbox struct {
 	Hidden   []string // directories of which no attempt reads a file
 	Readable []string // except for these, within them
 	Writable []string // files and directories that attempts may read and change beside their own, whatever is in them
-	User     int      // whom they run as where this process may choose: a number that is nobody's; 0: as this process
+	User     int      // whom they run as where this process may choose; 0: as this process
+	Group    int
 }
 
 // Confinement says what keeps the attempts of an executor from the rest of the device.
@@ -21,7 +22,7 @@ type Confinement struct {
 const (
 	LevelNone   = 0 // an attempt is ended with its group of processes
 	LevelTree   = 1 // with all that it has started; and its memory and its processes are measured
-	LevelFiles  = 2 // it changes nothing but its own files, and cannot read the cluster's
+	LevelFiles  = 2 // it changes nothing but its own files, and cannot read the cluster's, nor what others at work here have
 	LevelKernel = 3 // its memory and its processes are limited by the kernel
 	LevelUser   = 4 // it has a user of its own
 )
@@ -29,17 +30,18 @@ const (
 // confinement is what was seen to work.
 type confinement struct {
 	tree, landlock, kernel, user bool
+	root                         bool // attempts run as the superuser, who reads the disk itself
 }
 
 func (c confinement) level() int {
 	switch {
 	case !c.tree:
 		return LevelNone
-	case !c.landlock && !c.user:
+	case !c.landlock || c.root:
 		return LevelTree
 	case !c.kernel:
 		return LevelFiles
-	case !c.landlock || !c.user:
+	case !c.user:
 		return LevelKernel
 	}
 	return LevelUser

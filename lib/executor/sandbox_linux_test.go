@@ -29,7 +29,7 @@ func newConfined(t *testing.T, o Options) (b *bench, state, free string) {
 	o.Dir = filepath.Join(state, "attempts")
 	o.Sandbox.Hidden, o.Sandbox.Writable = []string{state}, []string{free}
 	b = newBench(t, o)
-	if c := b.Confined(); c.Level < LevelFiles {
+	if c := b.Confined(); !b.slots.setup.Landlock {
 		t.Skipf("attempts cannot be confined here: %s", strings.Join(c.Gaps, "; "))
 	}
 	return b, state, free
@@ -100,30 +100,30 @@ func TestConfinedApart(t *testing.T) {
 	}
 }
 
-// What one attempt does to the directory of another that waits behind it is undone before that begins.
+// Attempts that follow each other in a slot find their directory as new, whatever those before have done to it, and nothing can be left beside it.
 func TestConfinedInLine(t *testing.T) {
 	b, _, _ := newConfined(t, Options{Slots: 1})
-	top := t.TempDir()
-	t.Cleanup(func() { os.Chmod(top, 0o700) }) // which nothing keeps its owner from changing
 	var others sync.WaitGroup
 	results := make(chan string, 64)
 	run := func(script string) {
-		a := attempt(t, task.TypeShell, task.Shell{Script: script})
+		a := attempt(t, task.TypeShell, task.Shell{Script: "ls -A; exec 2>/dev/null; " + script})
 		a.Lined = true
 		others.Go(func() {
 			var out strings.Builder
 			for {
 				r := b.Run(t.Context(), a, func(_ task.Stream, data []byte) { out.Write(data) })
 				if r.Status != "" {
-					results <- string(r.Status) + " " + out.String()
+					results <- string(r.Status) + " " + r.Reason + out.String()
 					return
 				}
 			}
 		})
 	}
-	for range 8 {
-		run("ls -A; exec 2>/dev/null; for d in ../attempt-*; do [ $d = ../${PWD##*/} ] || { true >$d/planted; chmod 500 $d; }; done; true")
-		run("ls -A; exec 2>/dev/null; for d in ../attempt-*; do [ $d = ../${PWD##*/} ] || { rmdir $d && ln -s " + top + " $d; }; done; true >mine")
+	for range 6 {
+		run("mkdir -p a/b; echo x >a/b/c; chmod 0 a/b a; ln -s / root; true")
+		run("echo x >../beside && exit 9; mkdir ../other && exit 9; chmod 0 .; true")
+		run("mv $PWD ../gone && exit 9; rmdir $PWD && exit 9; true")
+		run("mkfifo f; echo x >-rf; chmod 500 .; true")
 	}
 	others.Wait()
 	close(results)
@@ -134,11 +134,75 @@ func TestConfinedInLine(t *testing.T) {
 	}
 }
 
+// Nobody else is begun in an attempt's directory before what that is to bring back was looked at.
+func TestKeptApart(t *testing.T) {
+	b := newBench(t, Options{Slots: 1})
+	for range 20 {
+		var others sync.WaitGroup
+		others.Go(func() {
+			other := attempt(t, task.TypeShell, task.Shell{Script: "echo other >out"})
+			other.Lined = true
+			for b.Run(t.Context(), other, func(task.Stream, []byte) {}).Status == "" {
+			}
+		})
+		a := attempt(t, task.TypeShell, task.Shell{Script: "echo mine >out"})
+		seen := ""
+		a.Ended = func(root *os.Root, _ *task.Result) {
+			time.Sleep(10 * time.Millisecond) // for others to begin, if they could
+			text, err := root.ReadFile("out")
+			seen = string(text)
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if r := b.Run(t.Context(), a, func(task.Stream, []byte) {}); r.Status != task.AttemptCompleted || seen != "mine\n" {
+			t.Fatalf("%+v, %q", r, seen)
+		}
+		others.Wait()
+	}
+}
+
+// What is hidden may be made later, below a link; a directory that can be passed and not listed keeps nothing else from being read.
+func TestHiddenLater(t *testing.T) {
+	top := t.TempDir()
+	home, state := filepath.Join(top, "home"), filepath.Join(top, "state")
+	for _, dir := range []string{filepath.Join(top, "var", "home", "u"), state} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("var/home", home); err != nil {
+		t.Fatal(err)
+	}
+	hidden := filepath.Join(home, "u", "cluster")
+	b := newBench(t, Options{Dir: filepath.Join(state, "attempts"), Sandbox: Sandbox{Hidden: []string{hidden, state}}})
+	if !b.slots.setup.Landlock {
+		t.Skip("there is no Landlock here")
+	}
+	check(t, b.sh("true"), task.AttemptCompleted, 0, "")
+	time.Sleep(makeEvery) // no sooner are rules made anew
+	if err := os.Mkdir(hidden, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{filepath.Join(hidden, "token"), filepath.Join(home, "u", "data")} {
+		if err := os.WriteFile(file, []byte("secret"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(t, b.sh("cat "+home+"/u/data"), task.AttemptCompleted, 0, "")
+	check(t, b.sh("cat "+hidden+"/token"), task.AttemptFailed, 1, "exit status 1")
+	check(t, b.sh("cat "+top+"/var/home/u/cluster/token"), task.AttemptFailed, 1, "exit status 1")
+	if got := b.out.String(); got != "" {
+		t.Errorf("it reads %q", got)
+	}
+}
+
 // A file that is made beside what is hidden can be read by the next attempt.
 func TestConfinedAnew(t *testing.T) {
 	b, state, _ := newConfined(t, Options{})
 	file := filepath.Join(filepath.Dir(state), "new")
-	for range 20 {
+	for range 5 {
+		time.Sleep(makeEvery) // no sooner are rules made anew
 		if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +242,7 @@ func TestOwnUser(t *testing.T) {
 	key := filepath.Join(top, "key")
 	os.WriteFile(key, []byte("secret"), 0o600)
 	const user = 1_900_000_000
-	b := newBench(t, Options{Dir: filepath.Join(top, "attempts"), Sandbox: Sandbox{User: user, Writable: []string{"/"}}})
+	b := newBench(t, Options{Dir: filepath.Join(top, "attempts"), Sandbox: Sandbox{User: user, Group: user, Writable: []string{"/"}}})
 	if b.slots.setup.User != user {
 		t.Fatalf("attempts have no user of their own: %q", b.Confined().Gaps)
 	}

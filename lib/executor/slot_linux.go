@@ -21,7 +21,7 @@ type slot struct {
 	verdicts int       // pipe, which does not block
 	since    time.Time // it is idle
 
-	dirs       dirs
+	room       room
 	generation int // of the rules that it is confined by
 
 	mu      sync.Mutex
@@ -42,7 +42,7 @@ type slot struct {
 // open starts a helper. It is this program once more; its file may have been replaced since, and need not be found again.
 func (p *slots) open(generation int) (opened *slot, err error) {
 	s := &slot{pool: p, generation: generation, orders: closed, verdicts: closed}
-	if err := s.dirs.open(p.base, p.setup.User); err != nil {
+	if s.room, err = openRoom(p.base, &p.setup.Sandbox); err != nil {
 		return nil, err
 	}
 	theirs := [3]int{closed, closed, closed}
@@ -55,7 +55,10 @@ func (p *slots) open(generation int) (opened *slot, err error) {
 			closeHandle(&launches)
 			closeHandle(&s.orders)
 			closeHandle(&s.verdicts)
-			s.dirs.end()
+			s.room.close()
+			if s.cgroup != "" {
+				removeCgroup(s.cgroup)
+			}
 		}
 	}()
 	if launches, theirs[0], err = openSocket(); err != nil {
@@ -93,7 +96,7 @@ func (p *slots) startHelper(s *slot, files [3]int) (pid int, err error) {
 	if setup.Cgroup, err = p.cgroups.slot(); err != nil {
 		return 0, fmt.Errorf("control group: %w", err)
 	}
-	s.cgroup, setup.Dir = setup.Cgroup, s.dirs.base
+	s.cgroup, setup.Dir = setup.Cgroup, s.room.home.path
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
@@ -121,7 +124,11 @@ func (s *slot) close() {
 
 // launch hands a program to an idle helper.
 func (s *slot) launch(l *launch) (*slotted, error) {
-	if err := l.settle(&s.dirs); err != nil {
+	err := s.room.there()
+	if err == nil {
+		err = l.settle(s.room.home.path, func() error { return s.vacate(l) })
+	}
+	if err != nil {
 		return nil, err
 	}
 	r, message, err := s.begin(l)
@@ -129,18 +136,18 @@ func (s *slot) launch(l *launch) (*slotted, error) {
 		return nil, err
 	}
 	err = send(s.launches, message, l.rights()) // which may wait for the helper
-	if s.launched(r, err); err != nil {
+	if s.launched(r, l.keeps, err); err != nil {
 		return nil, err
 	}
 	s.pool.give(s) // should it be over already
 	return r, nil
 }
 
-// launched lets others wait in line from now on.
-func (s *slot) launched(r *slotted, err error) {
+// launched lets others wait in line from now on, unless what this one leaves is kept until it was looked at.
+func (s *slot) launched(r *slotted, kept bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.taken = false; err != nil {
+	if s.taken = kept && err == nil; err != nil {
 		s.line = slices.DeleteFunc(s.line, func(o *slotted) bool { return o == r })
 	}
 }
@@ -160,12 +167,11 @@ func (s *slot) begin(l *launch) (*slotted, []byte, error) {
 func (s *slot) append(l *launch) (*slotted, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.joinable() || l.settle(&s.dirs) != nil {
+	if !s.joinable() || l.keeps || s.room.there() != nil || l.settle(s.room.home.path, nil) != nil {
 		return nil, errNoLine
 	}
 	r, message := s.made(l)
 	if len(message) > lineSize { // it might be sent in part
-		l.leave()
 		return nil, errNoLine
 	}
 	err := errNoLine
@@ -175,7 +181,6 @@ func (s *slot) append(l *launch) (*slotted, error) {
 		})
 	}
 	if err != nil {
-		l.leave()
 		return nil, errNoLine
 	}
 	s.enter(r)
@@ -191,6 +196,23 @@ func (s *slot) made(l *launch) (*slotted, []byte) {
 		s.buf = nil
 	}
 	return r, message
+}
+
+// vacate has the private directory be empty for others, after one whose files were to be looked at.
+func (s *slot) vacate(l *launch) error {
+	if !l.keeps {
+		return nil
+	}
+	err := s.room.home.tidy()
+	if s.room.there() != nil { // it was removed with its helper
+		err = nil
+	}
+	s.mu.Lock()
+	s.taken = false
+	s.spoiled = s.spoiled || err != nil
+	s.mu.Unlock()
+	s.pool.give(s)
+	return err
 }
 
 // rights are the descriptors that go with a launch.

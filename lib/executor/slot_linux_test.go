@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -80,7 +81,11 @@ func TestStoppedHelperHoldsNobodyUp(t *testing.T) {
 // A helper that cannot be started costs the attempt nothing but its place: it was not begun, and the next one is tried again.
 func TestNoHelper(t *testing.T) {
 	b := newBench(t, Options{})
-	b.slots.cgroups = &cgroups{dir: filepath.Join(t.TempDir(), "gone")}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.slots.cgroups = &cgroups{dir: file} // below which nothing can be made
 	for range 2 {
 		r := b.sh("true")
 		if r.Status != task.AttemptReleased || !strings.Contains(r.Reason, "no slot helper: control group") {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"slices"
 	"sync"
@@ -42,6 +43,7 @@ type slots struct {
 	keep time.Duration
 	env  []string
 	base string // of private directories
+	log  *slog.Logger
 
 	setup   setup    // of each
 	cgroups *cgroups // nil: none

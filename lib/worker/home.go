@@ -86,17 +86,29 @@ func (h *home) makeDirs() error {
 			return err
 		}
 	}
-	if os.Getuid() != 0 {
+	return nil
+}
+
+// letIn lets another user, as whom tasks run, get to what is theirs. The files in it are the worker's all the same.
+func (h *home) letIn(user int) error {
+	if user == 0 || os.Getuid() != 0 {
 		return nil
 	}
-	// Tasks have another user then, who has to get to what is theirs. The files in it are the worker's all the same.
-	return errors.Join(os.Chmod(h.dir, 0o711), os.Chmod(h.path(dirTypes), 0o755))
+	for dir, more := range map[string]fs.FileMode{h.dir: 0o011, h.path(dirTypes): 0o055} {
+		info, err := os.Stat(dir)
+		if err == nil && info.Mode().Perm()&more != more {
+			err = os.Chmod(dir, info.Mode()|more)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sandbox keeps tasks from this worker's data, and from that of a main node on the same host.
 func (h *home) sandbox(o *Options) executor.Sandbox {
-	hidden := append(wire.LocalDirs(o.MainData, o.Env), h.dir)
-	return executor.Sandbox{Hidden: append(hidden, o.Secrets...), Readable: []string{h.path(dirTypes)}, Writable: o.AllowWrite, User: o.TaskUser}
+	return executor.Sandbox{Hidden: append(wire.LocalDirs(o.MainData, o.Env), h.dir), Readable: []string{h.path(dirTypes)}, Writable: o.AllowWrite, User: o.TaskUser, Group: o.TaskGroup}
 }
 
 func (h *home) path(name string) string { return filepath.Join(h.dir, name) }

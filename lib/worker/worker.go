@@ -38,10 +38,10 @@ type Options struct {
 	Limits          executor.Limits
 	CacheSize       int64    // bytes of files that are kept for tasks to come
 	Bandwidth       int64    // bytes a second for files; 0: any
-	Secrets         []string // files that tasks may not read, beside this worker's
 	AllowWrite      []string // files and directories that tasks may change beside their own
 	Types           []string // of task that may run here; none: all that can
 	TaskUser        int      // whom tasks run as where this process is root; 0: as this one
+	TaskGroup       int
 	Manners         Manners
 	Roots           profile.Roots // of the system; empty: where they are
 	Software        string        // "rc-workerd 0.1.0"
@@ -123,6 +123,9 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 	var err error
 	if w.home, err = openHome(o.Dir); err != nil {
 		return nil, err
+	}
+	if err := w.home.letIn(o.TaskUser); err != nil {
+		return nil, fmt.Errorf("let tasks into the data directory: %w", err)
 	}
 	w.guest.Manners = o.Manners
 	w.slept = executor.Slept()
