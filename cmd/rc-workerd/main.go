@@ -158,7 +158,10 @@ const nobody = 2_000_000_000
 
 // taskUser are the numbers of the user that tasks run as, and of their group; 0: as this process does.
 func taskUser(name string) (uid, gid int, err error) {
-	if name == "" {
+	switch {
+	case name == "root" || os.Getuid() != 0: // who cannot choose
+		return 0, 0, nil
+	case name == "":
 		return nobody, nobody, nil
 	}
 	u, err := user.Lookup(name)
