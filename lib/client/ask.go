@@ -64,6 +64,13 @@ func (c *Client) Task(ctx context.Context, id string) (task.Task, error) {
 	return s.Task, err
 }
 
+// TaskFiles is the same with the files that an attempt has brought back; 0: the newest.
+func (c *Client) TaskFiles(ctx context.Context, id string, attempt int) (task.Task, error) {
+	var s wire.TaskShown
+	err := c.ask(ctx, wire.TypeTask, &wire.ShowTask{Task: id, FilesOf: attempt}, &s)
+	return s.Task, err
+}
+
 // pageSize is how many tasks are asked for at once.
 const pageSize = 500
 

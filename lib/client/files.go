@@ -71,7 +71,7 @@ func (c *Client) transfer(ctx context.Context, do func(k *conn, went func(int64)
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case !passing(err) || time.Now().After(tries):
+		case !passing(err) || time.Now().After(tries) && !errors.Is(err, wire.ErrBusy):
 			return err
 		}
 		if err := c.wait(ctx, &pause, err); err != nil {

@@ -24,7 +24,7 @@ func (l *Logs) getFiles(ctx context.Context, std cli.Std, c *client.Client) erro
 	if len(l.IDs) == 2 {
 		dir = l.IDs[1]
 	}
-	t, err := c.Task(ctx, id)
+	t, err := c.TaskFiles(ctx, id, l.Attempt)
 	if err != nil {
 		return err
 	}
@@ -54,22 +54,25 @@ func (l *Logs) getFiles(ctx context.Context, std cli.Std, c *client.Client) erro
 	return nil
 }
 
-// broughtBack are the files of an attempt; 0: of the newest that has some.
+// broughtBack are the files of an attempt; 0: of the newest, whose word counts.
 func broughtBack(t *task.Task, attempt int) ([]task.File, error) {
-	for i := len(t.Attempts) - 1; i >= 0; i-- {
+	if attempt == 0 && !t.State.Ended() {
+		return nil, fmt.Errorf("task %s is %s: its files come when it has ended; --attempt names an earlier one", t.ID, t.State)
+	}
+	if attempt == 0 {
+		attempt = t.Attempt
+	}
+	for i := range t.Attempts {
 		a := &t.Attempts[i]
-		if attempt != 0 && a.Number != attempt || attempt == 0 && len(a.Files) == 0 {
-			continue
+		switch {
+		case a.Number != attempt:
+		case len(a.Files) == 0:
+			return nil, fmt.Errorf("task %s has brought nothing back in attempt %d; rc-submit --out says what it is to bring", t.ID, attempt)
+		default:
+			return a.Files, task.CheckFiles(a.Files)
 		}
-		return a.Files, task.CheckFiles(a.Files)
 	}
-	switch {
-	case attempt != 0:
-		return nil, fmt.Errorf("task %s has no attempt %d", t.ID, attempt)
-	case !t.State.Ended():
-		return nil, fmt.Errorf("task %s is %s: its files come when it has ended", t.ID, t.State)
-	}
-	return nil, fmt.Errorf("task %s has brought nothing back; rc-submit --out says what it is to bring", t.ID)
+	return nil, fmt.Errorf("task %s has no attempt %d", t.ID, attempt)
 }
 
 // fetchFile fetches one file. It has its name when it is whole; what there is of it stays otherwise, to go on with.

@@ -34,18 +34,18 @@ func (s *Spec) files(line *string) (*task.Files, error) {
 	if len(s.In)+len(s.Out) == 0 {
 		return nil, nil
 	}
-	filled := func(texts []string) []string {
+	filled := func(texts []string, as func(string) string) []string {
 		if line == nil {
 			return texts
 		}
 		texts = slices.Clone(texts)
 		for i := range texts {
-			texts[i] = strings.ReplaceAll(texts[i], hole, *line)
+			texts[i] = strings.ReplaceAll(texts[i], hole, as(*line))
 		}
 		return texts
 	}
-	f := &task.Files{Out: filled(s.Out)}
-	for _, path := range filled(s.In) {
+	f := &task.Files{Out: filled(s.Out, literally)}
+	for _, path := range filled(s.In, func(line string) string { return line }) {
 		if err := s.found.add(path, f); err != nil {
 			return nil, err
 		}
@@ -53,10 +53,15 @@ func (s *Spec) files(line *string) (*task.Files, error) {
 	return f, nil
 }
 
+// literally is a pattern that means the text itself.
+func literally(text string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(text)
+}
+
 // add looks at a file, or at all files of a directory.
 func (in *inputs) add(path string, to *task.Files) error {
 	name, from, given := strings.Cut(path, "=")
-	if !given {
+	if _, err := os.Stat(path); !given || err == nil { // a file may be called so
 		name, from = nameThere(path), path
 	}
 	info, err := os.Stat(from)
@@ -65,6 +70,9 @@ func (in *inputs) add(path string, to *task.Files) error {
 	}
 	if !info.IsDir() {
 		return in.addFile(from, filepath.ToSlash(name), info, to)
+	}
+	if from, err = filepath.EvalSymlinks(from); err != nil {
+		return fmt.Errorf("--in: %w", err)
 	}
 	return filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {

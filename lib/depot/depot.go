@@ -41,9 +41,11 @@ type Depot struct {
 	synced bool // a file that is there is on the disk
 
 	mu       sync.Mutex
-	coming   map[string]bool
+	coming   map[string]bool // by sum, or name of what is being added
 	inUse    map[string]int
-	reserved int64 // bytes that are to come
+	seen     map[string]bool // files that were seen to be what they are to be, in this life
+	reserved int64           // bytes that are to come
+	bytes    int64           // that are there
 }
 
 // Open opens a depot, and makes the folder where there is none. With synced, a file that is there outlives a power cut.
@@ -51,7 +53,10 @@ func Open(dir string, synced bool) (*Depot, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of files: %w", err)
 	}
-	return &Depot{dir: dir, synced: synced, coming: map[string]bool{}, inUse: map[string]int{}}, nil
+	d := &Depot{dir: dir, synced: synced, coming: map[string]bool{}, inUse: map[string]int{}, seen: map[string]bool{}}
+	var err error
+	_, d.bytes, err = d.list()
+	return d, err
 }
 
 // CheckSum says whether a text can be the name of a file in a depot.
@@ -79,6 +84,8 @@ func (d *Depot) Get(sum string) (f *os.File, size int64, err error) {
 	if err := CheckSum(sum); err != nil {
 		return nil, 0, err
 	}
+	d.mu.Lock() // so that it is not removed before it counts as used
+	defer d.mu.Unlock()
 	f, err = os.Open(d.path(sum))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, fmt.Errorf("%.12s…: %w", sum, ErrNotHere)
@@ -132,7 +139,7 @@ func (d *Depot) Receive(sum string, size int64) (*Incoming, error) {
 	if err := CheckSum(sum); err != nil {
 		return nil, err
 	}
-	if have, err := d.Size(sum); err == nil && have == size {
+	if have, err := d.Size(sum); err == nil && have == size && d.whole(sum) {
 		return nil, fs.ErrExist
 	}
 	d.mu.Lock()
@@ -148,6 +155,7 @@ func (d *Depot) Receive(sum string, size int64) (*Incoming, error) {
 	offset := int64(0)
 	if err == nil {
 		if offset = info.Size(); offset > size {
+			d.bytes -= offset
 			offset, err = 0, f.Truncate(0)
 		}
 	}
@@ -176,6 +184,7 @@ func (in *Incoming) Write(b []byte) (int, error) {
 	in.d.mu.Lock()
 	defer in.d.mu.Unlock()
 	in.d.reserved -= int64(n)
+	in.d.bytes += int64(n)
 	return n, err
 }
 
@@ -202,7 +211,6 @@ func (in *Incoming) Commit() error {
 	if in.offset != in.size {
 		return errTooShort
 	}
-	part := in.f.Name()
 	if _, err := in.f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
@@ -211,11 +219,25 @@ func (in *Incoming) Commit() error {
 		return err
 	}
 	if sum != in.sum {
-		in.f.Close()
-		os.Remove(part)
+		in.Discard()
 		return fmt.Errorf("%.12s…: %w", in.sum, ErrOther)
 	}
-	return in.d.place(in.f, part, sum)
+	return in.d.place(in.f, in.f.Name(), sum)
+}
+
+// Discard stops receiving, and throws away what has come.
+func (in *Incoming) Discard() error {
+	if in.f == nil {
+		return nil
+	}
+	part := in.f.Name()
+	in.f.Close()
+	err := os.Remove(part)
+	in.d.mu.Lock()
+	in.d.bytes -= in.offset
+	in.d.mu.Unlock()
+	in.Close()
+	return err
 }
 
 // place closes a whole file and gives it its name. Windows renames no file that is open.
@@ -231,6 +253,9 @@ func (d *Depot) place(f *os.File, from, sum string) error {
 	if err := os.Rename(from, d.path(sum)); err != nil {
 		return err
 	}
+	d.mu.Lock()
+	d.seen[sum] = true
+	d.mu.Unlock()
 	if d.synced {
 		cli.SyncDir(d.dir)
 	}
@@ -243,6 +268,8 @@ func (d *Depot) Add(from io.Reader) (sum string, size int64, release func(), err
 	if err != nil {
 		return "", 0, nil, err
 	}
+	name := strings.TrimSuffix(filepath.Base(f.Name()), partSuffix)
+	defer d.adding(name, true)()
 	defer os.Remove(f.Name()) // unless it has another name by then
 	defer f.Close()
 	h := sha256.New()
@@ -251,11 +278,49 @@ func (d *Depot) Add(from io.Reader) (sum string, size int64, release func(), err
 	}
 	sum = hex.EncodeToString(h.Sum(nil))
 	release = d.Hold(sum)
+	had, _ := d.Size(sum)
 	if err := d.place(f, f.Name(), sum); err != nil {
 		release()
 		return "", 0, nil, err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.bytes += size - had
 	return sum, size, release, nil
+}
+
+// adding keeps what is being added from being removed.
+func (d *Depot) adding(name string, on bool) (done func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.coming[name] = on
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.coming, name)
+	}
+}
+
+// whole says whether a file is what it is to be, where that is not certain: one that is not is removed.
+func (d *Depot) whole(sum string) bool {
+	d.mu.Lock()
+	known := d.synced || d.seen[sum]
+	d.mu.Unlock()
+	if known {
+		return true
+	}
+	f, size, err := d.Get(sum)
+	if err != nil {
+		return false
+	}
+	is, err := Sum(f)
+	f.Close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.seen[sum] = err == nil && is == sum; !d.seen[sum] && os.Remove(d.path(sum)) == nil {
+		d.bytes -= size
+	}
+	return d.seen[sum]
 }
 
 // Sum is the SHA-256 of what is read, in hexadecimal.
@@ -288,11 +353,17 @@ func (d *Depot) list() (all []kept, bytes int64, err error) {
 }
 
 // Bytes is how much is kept, with what is to come.
-func (d *Depot) Bytes() (int64, error) {
-	_, bytes, err := d.list()
+func (d *Depot) Bytes() int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return bytes + d.reserved, err
+	return d.bytes + d.reserved
+}
+
+// Reserved is how much is to come.
+func (d *Depot) Reserved() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.reserved
 }
 
 // Trim removes what was used longest ago, as long as more than that is kept. What is held stays.
@@ -302,7 +373,7 @@ func (d *Depot) Trim(most int64) error {
 		if bytes <= most {
 			break
 		}
-		if d.remove(k.name) {
+		if d.remove(&k) {
 			bytes -= k.size
 		}
 	}
@@ -316,7 +387,7 @@ func (d *Depot) Sweep(unused time.Duration, wanted func(sum string) (bool, error
 		age := time.Since(k.used)
 		if strings.HasSuffix(k.name, partSuffix) {
 			if age > partsFor {
-				d.remove(k.name)
+				d.remove(&k)
 			}
 			continue
 		}
@@ -328,16 +399,22 @@ func (d *Depot) Sweep(unused time.Duration, wanted func(sum string) (bool, error
 			return e
 		}
 		if !yes {
-			d.remove(k.name)
+			d.remove(&k)
 		}
 	}
 	return err
 }
 
-// remove removes a file, unless it is held or coming.
-func (d *Depot) remove(name string) bool {
+// remove removes a file, unless it is held or coming, or was used since.
+func (d *Depot) remove(k *kept) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	sum := strings.TrimSuffix(name, partSuffix)
-	return !d.coming[sum] && d.inUse[sum] == 0 && os.Remove(d.path(name)) == nil
+	sum := strings.TrimSuffix(k.name, partSuffix)
+	info, err := os.Lstat(d.path(k.name))
+	if err != nil || info.ModTime().After(k.used) || d.coming[sum] || d.inUse[sum] > 0 || os.Remove(d.path(k.name)) != nil {
+		return false
+	}
+	d.bytes -= info.Size()
+	delete(d.seen, k.name)
+	return true
 }

@@ -184,3 +184,86 @@ func TestSweep(t *testing.T) {
 		}
 	}
 }
+
+// slowReader brings what it has when it is let go.
+type slowReader struct {
+	text *strings.Reader
+	wait func()
+}
+
+func (s *slowReader) Read(b []byte) (int, error) {
+	s.wait()
+	return s.text.Read(b)
+}
+
+// What is being added is not removed to make room for others, and what is kept is counted.
+func TestAddWhileTrimmed(t *testing.T) {
+	d := open(t)
+	from := &slowReader{strings.NewReader("result"), func() {
+		if err := d.Trim(0); err != nil {
+			t.Error(err)
+		}
+	}}
+	sum, size, release, err := d.Add(from)
+	if err != nil || sum != sumOf(t, "result") || size != 6 || d.Bytes() != 6 {
+		t.Fatal(sum, size, d.Bytes(), err)
+	}
+	if _, _, again, err := d.Add(strings.NewReader("result")); err != nil || d.Bytes() != 6 {
+		t.Error(d.Bytes(), err)
+	} else {
+		again()
+	}
+	release()
+	if d.Trim(0); d.Bytes() != 0 {
+		t.Errorf("%d bytes are counted of nothing", d.Bytes())
+	}
+}
+
+// A part that was damaged is begun anew; a file that was damaged while nobody looked is received again, where power cuts can do that.
+func TestDamaged(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "files")
+	d, err := Open(dir, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sumOf(t, "0123456789")
+	receive := func(want int64) error {
+		t.Helper()
+		in, err := d.Receive(sum, 10)
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		if in.Offset() != want {
+			t.Errorf("it goes on at %d, not %d", in.Offset(), want)
+		}
+		if _, err := in.Write([]byte("0123456789")[in.Offset():]); err != nil {
+			return err
+		}
+		return in.Commit()
+	}
+	if err := os.WriteFile(d.path(sum)+partSuffix, []byte("01x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := receive(3); !errors.Is(err, ErrOther) {
+		t.Fatal(err)
+	}
+	if err := receive(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := receive(0); !errors.Is(err, fs.ErrExist) {
+		t.Error(err)
+	}
+	if err := os.WriteFile(d.path(sum), make([]byte, 10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if d, err = Open(dir, false); err != nil { // another life
+		t.Fatal(err)
+	}
+	if err := receive(0); err != nil {
+		t.Errorf("a damaged file is taken for whole: %v", err)
+	}
+	if d.Bytes() != 10 {
+		t.Errorf("%d bytes are counted", d.Bytes())
+	}
+}

@@ -77,6 +77,9 @@ type Attempt struct {
 // take it.
 func (x *Executor) Admit(a *Attempt) { a.admitted = x.slots.admit() }
 
+// Dismiss takes that back, of an attempt that is not Run after all.
+func (x *Executor) Dismiss(a *Attempt) { x.slots.dismiss(a.admitted) }
+
 // Sink receives what an attempt prints, each stream in its order. Calls never overlap; data is only valid during
 // the call. An attempt that prints waits for its sink.
 type Sink func(stream task.Stream, data []byte)

@@ -105,11 +105,8 @@ func Left(root *os.Root, patterns []string) (names, missing []string, err error)
 				if err != nil {
 					return err
 				}
-				info, err := fs.Stat(all, name) // what a link leads to
-				if err != nil {
-					return err
-				}
-				if info.Mode().IsRegular() {
+				info, err := fs.Stat(all, name) // what a link leads to, which may be nothing, or outside
+				if err == nil && info.Mode().IsRegular() {
 					names = append(names, name)
 				}
 				return nil

@@ -243,6 +243,7 @@ func (c *Core) heartbeat(s *session, h *wire.Heartbeat) wire.HeartbeatAck {
 	switch h.Status {
 	case device.Draining, device.Paused:
 		d.says, d.reason = h.Status, h.Reason
+		d.unwilling(c.now)
 	default:
 		d.says, d.reason = device.Online, ""
 	}

@@ -38,6 +38,9 @@ func (c *conn) filePut(m *wire.Message, role wire.Role) error {
 	if err := depot.CheckSum(f.SHA256); err != nil || f.Size < 0 {
 		return wire.Errorf(wire.ErrField, "file_put: sha256 %.70q, size %d", f.SHA256, f.Size)
 	}
+	if most := c.node.filesLimit.Load(); f.Size > task.MaxFileSize || most > 0 && f.Size > most {
+		return wire.Errorf(wire.ErrTooLarge, "file %.12s… of %d MiB (files_limit is %d MiB)", f.SHA256, f.Size>>20, most>>20)
+	}
 	in, err := c.node.files.Receive(f.SHA256, f.Size)
 	switch {
 	case errors.Is(err, fs.ErrExist):
@@ -48,6 +51,7 @@ func (c *conn) filePut(m *wire.Message, role wire.Role) error {
 		return err
 	}
 	defer in.Close()
+	begin := in.Offset()
 	if err := c.node.roomFor(f.Size - in.Offset()); err != nil {
 		return err
 	}
@@ -56,13 +60,18 @@ func (c *conn) filePut(m *wire.Message, role wire.Role) error {
 			return err
 		}
 		if err := c.wire.ReceiveRaw(in, f.Size-in.Offset()); err != nil {
-			if wire.IsLocal(err) { // the other side goes on sending, and hears of it then
+			if wire.IsLocal(err) {
+				in.Discard() // or it would keep the disk full
+				// the other side goes on sending, and hears of it then
 				c.sayNow(wire.Message{Type: wire.TypeError, ReplyTo: m.ID, Body: wire.NewError(wire.Errorf(wire.ErrStorageFull, "file %.12s…: %v", f.SHA256, err))})
 			}
 			return cutOff{err}
 		}
 	}
 	if err := in.Commit(); err != nil {
+		if errors.Is(err, depot.ErrOther) && begin > 0 { // what was there before may not have outlived a power cut
+			return &wire.Error{Code: "E_RATE", RetryAfter: 100, Text: fmt.Sprintf("file %.12s…: what was there of it was damaged; send it again", f.SHA256)}
+		}
 		if errors.Is(err, depot.ErrOther) {
 			return wire.Errorf(wire.ErrConflict, "file %.12s…: what came is not what it was to be; it was changed while it was sent", f.SHA256)
 		}
@@ -81,8 +90,11 @@ func (c *conn) fileGet(m *wire.Message, role wire.Role) error {
 		return err
 	}
 	f, size, err := c.node.files.Get(g.SHA256)
-	if err != nil {
+	if errors.Is(err, depot.ErrNotHere) {
 		return wire.Errorf(wire.ErrNoFile, "file %.12s…", g.SHA256)
+	}
+	if err != nil {
+		return wire.Errorf(wire.ErrInternal, "file %.70q: %v", g.SHA256, err)
 	}
 	defer f.Close()
 	if g.Offset < 0 || g.Offset > size {
@@ -121,14 +133,11 @@ func (n *Node) roomFor(bytes int64) error {
 	if bytes <= 0 {
 		return nil
 	}
-	have, err := n.files.Bytes()
-	if err != nil {
-		return err
-	}
+	have := n.files.Bytes()
 	if most := n.filesLimit.Load(); most > 0 && have > most {
 		return wire.Errorf(wire.ErrStorageFull, "the main node keeps %d MiB of files and may keep %d (files_limit); there is no room for %d MiB more", (have-bytes)>>20, most>>20, bytes>>20)
 	}
-	if _, free, ok := store.Space(n.dir); ok && free < bytes+n.core.roomNeeded {
+	if _, free, ok := store.Space(n.dir); ok && free-n.files.Reserved() < n.core.roomNeeded { // these bytes are among those
 		return wire.Errorf(wire.ErrStorageFull, "no room for %d MiB: %d are free", bytes>>20, free>>20)
 	}
 	return nil

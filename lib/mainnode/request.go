@@ -167,6 +167,7 @@ func checkSubmit(s *wire.Submit) error {
 	}
 	for i := range s.Tasks {
 		t := &s.Tasks[i]
+		t.Requirements.Provision = t.Provision != (task.Provision{})
 		if err := t.Validate(); err != nil {
 			return fmt.Errorf("task %d: %w", i+1, err)
 		}
@@ -229,6 +230,9 @@ func (c *conn) device(ctx context.Context, m *wire.Message) (any, error) {
 		if err != nil {
 			return nil, err
 		}
+		for i := range found {
+			found[i].Files = nil
+		}
 		shown.Tasks = cutPage(found)
 	}
 	return shown, nil
@@ -253,6 +257,9 @@ func (c *conn) tasks(ctx context.Context, m *wire.Message) (any, error) {
 	found, err := c.node.db.Tasks(ctx, storeFilter(&ask.Filter), ask.After, limit, ask.Newest)
 	if err != nil {
 		return nil, err
+	}
+	for i := range found {
+		found[i].Files = nil // of which there may be many; who asks for one task is told
 	}
 	list := wire.TaskList{Tasks: cutPage(found)}
 	if len(list.Tasks) == limit || len(list.Tasks) < len(found) {
@@ -318,7 +325,10 @@ func (c *conn) task(ctx context.Context, m *wire.Message) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range attempts {
+	for i, a := range attempts {
+		if ask.FilesOf != a.Number && (ask.FilesOf != 0 || i < len(attempts)-1) {
+			a.Files = nil
+		}
 		t.Attempts = append(t.Attempts, a.Attempt)
 	}
 	one := []task.Task{t}

@@ -62,7 +62,13 @@ type bodies struct {
 
 const maxBodies = 4 << 20 // bytes
 
-func costOf(n *store.NewTask) int { return len(n.Spec.Payload) + 400 }
+func costOf(n *store.NewTask) int {
+	cost := len(n.Spec.Payload) + 400
+	if f := n.Spec.Files; f != nil {
+		cost += 250 * (len(f.In) + len(f.Out))
+	}
+	return cost
+}
 
 func (b *bodies) put(n store.NewTask) {
 	if cost := costOf(&n); b.size+cost <= maxBodies {

@@ -20,13 +20,17 @@ const (
 	wakeUsually = time.Minute      // that waking takes, where it is not known
 	wakeMost    = 3 * time.Minute  // after which nothing more is to be hoped for, or three times of what it took the last times
 	wakeRest    = 10 * time.Minute // before that is tried again
+
+	somebody = "somebody wants it"
 )
 
-// waking is how a device is being woken, and how long that has taken so far.
+// waking is how a device is being woken, and how long that took the last times.
 type waking struct {
 	since time.Time // zero: it is not
+	asked bool      // by somebody, rather than for a task
 	sent  time.Time // the last packet
 	tired time.Time // it is left alone until then
+	woken time.Time // it came back
 	takes time.Duration
 }
 
@@ -40,42 +44,50 @@ func (w *waking) expected() time.Duration {
 
 // wakeUp wakes what is needed.
 func (c *Core) wakeUp() {
-	if c.queue.Len() == 0 {
-		return
-	}
-	var asleep, atWork []*machine
+	var asleep []*machine
 	for _, d := range c.byName() {
-		if c.sleeps(d) {
+		switch {
+		case !d.waking.since.IsZero() && (d.session != nil || c.now.Sub(d.waking.since) > max(wakeMost, 3*d.waking.takes)):
+			d.waking.since, d.waking.tired = time.Time{}, c.now.Add(wakeRest)
+		case d.waking.asked && !d.waking.since.IsZero():
+			c.wake(d, "")
+		case c.sleeps(d):
 			asleep = append(asleep, d)
 		}
 	}
-	if len(asleep) == 0 {
-		return
+	if len(asleep) > 0 && c.queue.Len() > 0 {
+		c.wakeFor(asleep)
 	}
-	for _, d := range c.byName() {
-		if status, _ := d.status(); d.session != nil && status == device.Online {
-			atWork = append(atWork, d)
-		}
-	}
+}
+
+// mostLooks is how often it is asked in a second whether a kind of task fits a device: many kinds and many devices must not keep the main node from its work.
+const mostLooks = 100_000
+
+// wakeFor wakes those of the devices that sleep for which a task waits.
+func (c *Core) wakeFor(asleep []*machine) {
+	looks := 0
 	needed := map[*machine]task.ID{}
-	c.queue.EachClass(func(taskType string, needs *task.Requirements, first task.ID) {
+	c.queue.EachClass(func(taskType string, needs *task.Requirements, first task.ID) bool {
 		fits := func(d *machine) bool {
+			looks++
 			return scheduler.WhyNot(taskType, needs, d.row.ID, &d.row.Profile) == ""
-		}
-		for _, d := range atWork {
-			if fits(d) {
-				return
-			}
 		}
 		var best *machine
 		for _, d := range asleep {
-			if fits(d) && c.now.After(d.waking.tired) && (best == nil || d.waking.expected() < best.waking.expected()) {
+			if c.now.After(d.waking.tired) && (best == nil || d.waking.expected() < best.waking.expected()) && fits(d) {
 				best = d
 			}
 		}
-		if best != nil && needed[best] == 0 {
-			needed[best] = first
+		if best == nil || needed[best] != 0 {
+			return looks < mostLooks
 		}
+		for _, d := range c.byName() {
+			if d.shown == device.Online && d.says == device.Online && !d.row.Draining && fits(d) { // it may be cut off for a moment
+				return looks < mostLooks
+			}
+		}
+		needed[best] = first
+		return looks < mostLooks
 	})
 	for _, d := range asleep {
 		if id := needed[d]; id != 0 {
@@ -96,11 +108,8 @@ func (c *Core) wake(d *machine, why string) {
 	w := &d.waking
 	switch {
 	case w.since.IsZero():
-		w.since = c.now
+		w.since, w.asked = c.now, why == somebody
 		c.event(cluster.Event{Kind: cluster.DeviceWaking, Device: d.row.ID, Reason: why})
-	case c.now.Sub(w.since) > max(wakeMost, 3*w.takes):
-		w.since, w.tired = time.Time{}, c.now.Add(wakeRest)
-		return
 	case c.now.Sub(w.sent) < wakeAgain:
 		return
 	}
@@ -114,12 +123,19 @@ func (d *machine) woke(now time.Time) {
 	if w.since.IsZero() {
 		return
 	}
-	took := now.Sub(w.since)
+	took := min(now.Sub(w.since), wakeMost)
 	if w.takes == 0 {
 		w.takes = took
 	}
 	w.takes += (took - w.takes) / 4
-	w.since, w.tired = time.Time{}, time.Time{}
+	w.since, w.tired, w.woken = time.Time{}, time.Time{}, now
+}
+
+// unwilling notes that a device takes no tasks: one that was woken for them is left alone then.
+func (d *machine) unwilling(now time.Time) {
+	if !d.waking.woken.IsZero() && now.Sub(d.waking.woken) < wakeRest {
+		d.waking.tired = now.Add(wakeRest)
+	}
 }
 
 // wakeNow wakes a device because somebody wants that.
@@ -131,7 +147,7 @@ func (c *Core) wakeNow(d *machine) error {
 		return wire.Errorf(wire.ErrConflict, "wake: %s has told no hardware address; rc-workerd --mac says one there", d.row.ID)
 	}
 	d.waking.since, d.waking.sent, d.waking.tired = time.Time{}, time.Time{}, time.Time{}
-	c.wake(d, "somebody wants it")
+	c.wake(d, somebody)
 	return nil
 }
 

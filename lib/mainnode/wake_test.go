@@ -92,3 +92,42 @@ func TestAsleep(t *testing.T) {
 		}
 	}
 }
+
+// What somebody asks for goes on for a while, and ends; a device that takes nothing when it was woken is left alone.
+func TestWakeEnds(t *testing.T) {
+	r := newRig(t)
+	admin := r.client(wire.RoleAdmin)
+	p := r.device("pi", 1)
+	r.tell(p.session, &device.Profile{Slots: 1, TaskTypes: []string{task.TypeEcho}, Wake: true, Hardware: device.Hardware{MACs: []string{"02:00:00:00:00:01"}}})
+	r.tell(p.session, new(bye))
+	packets := func(d time.Duration) (n int) {
+		for range int(d / time.Second) {
+			r.now = r.now.Add(time.Second)
+			r.round()
+			for _, e := range r.c.effects {
+				if e.Wake != nil {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	r.ask(admin, &deviceAction{verb: wire.TypeWake, name: "pi"})
+	if n := packets(10 * time.Minute); n < 30 || n > 40 {
+		t.Errorf("%d packets in ten minutes", n)
+	}
+	if _, reason := r.c.devices["pi"].status(); reason != "it said goodbye" {
+		t.Errorf("after ten minutes: %q", reason)
+	}
+	packets(wakeRest)
+	r.submit(admin, 1)
+	if packets(10*time.Second) == 0 {
+		t.Error("it is not woken for a task")
+	}
+	p.hello()
+	r.tell(p.session, &wire.Heartbeat{Heartbeat: device.Heartbeat{Status: device.Paused, Reason: "its owner wants quiet"}})
+	r.tell(p.session, new(bye))
+	if n := packets(5 * time.Minute); n > 0 {
+		t.Errorf("its owner wants quiet, and it is woken by %d packets", n)
+	}
+}

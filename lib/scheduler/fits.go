@@ -32,6 +32,8 @@ func WhyNot(taskType string, r *task.Requirements, name string, p *device.Profil
 		return fmt.Sprintf("has %.1f GiB of disk and not %.1f", float64(p.Hardware.Disk)/gib, r.StorageGB)
 	case r.GPU && p.Hardware.GPU == "" && !slices.Contains(p.Capabilities, "gpu"):
 		return "has no GPU"
+	case r.Provision && !p.Provision:
+		return "is of a version that knows neither files nor limits of tasks"
 	case r.Sandbox > p.Sandbox:
 		return fmt.Sprintf("confines tasks at level %d, not %d", p.Sandbox, r.Sandbox)
 	}
@@ -45,8 +47,8 @@ func WhyNot(taskType string, r *task.Requirements, name string, p *device.Profil
 
 // needsKey is the same for the same needs, in whatever order the tags stand.
 func needsKey(r *task.Requirements) string {
-	if len(r.Tags) == 0 && r.CPUCores == 0 && r.MemoryGB == 0 && r.StorageGB == 0 && r.Platform == "" && r.Role == "" && r.Device == "" && !r.GPU && r.Sandbox == 0 {
+	if len(r.Tags) == 0 && r.CPUCores == 0 && r.MemoryGB == 0 && r.StorageGB == 0 && r.Platform == "" && r.Role == "" && r.Device == "" && !r.GPU && r.Sandbox == 0 && !r.Provision {
 		return "" // nearly all tasks
 	}
-	return fmt.Sprintf("%d %g %g %s %s %s %t %d %s", r.CPUCores, r.MemoryGB, r.StorageGB, r.Platform, r.Role, r.Device, r.GPU, r.Sandbox, strings.Join(sortedTags(r.Tags), ","))
+	return fmt.Sprintf("%d %g %g %s %s %s %t %d %t %s", r.CPUCores, r.MemoryGB, r.StorageGB, r.Platform, r.Role, r.Device, r.GPU, r.Sandbox, r.Provision, strings.Join(sortedTags(r.Tags), ","))
 }

@@ -129,10 +129,12 @@ func (q *Queue) Classes() int { return len(q.active) }
 // ByPriority is the number of tasks that wait at a priority.
 func (q *Queue) ByPriority(p task.Priority) int { return q.prio[p] }
 
-// EachClass calls do for each kind of task that waits, in no order, with the first task of it.
-func (q *Queue) EachClass(do func(taskType string, needs *task.Requirements, first task.ID)) {
+// EachClass calls do for each kind of task that waits, in no order, with the first task of it, as long as it says so.
+func (q *Queue) EachClass(do func(taskType string, needs *task.Requirements, first task.ID) bool) {
 	for _, c := range q.active {
-		do(c.taskType, &c.needs, c.tasks[0].id)
+		if !do(c.taskType, &c.needs, c.tasks[0].id) {
+			return
+		}
 	}
 }
 

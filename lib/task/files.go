@@ -11,7 +11,9 @@ import (
 const (
 	MaxFiles    = 1000 // that it is sent, or brings back
 	MaxPatterns = 100
-	maxFileName = 400 // bytes
+	MaxFileSize = 1 << 50   // bytes
+	maxFileName = 400       // bytes
+	maxNames    = 128 << 10 // bytes of all names together
 )
 
 // Files are what an attempt is given in its private directory, and what is brought back from there.
@@ -63,12 +65,16 @@ func CheckFiles(files []File) error {
 		return invalid("%d files, at most %d", len(files), MaxFiles)
 	}
 	seen := map[string]bool{} // true: a directory
+	names := 0
 	for i := range files {
 		f := &files[i]
+		if names += len(f.Name); names > maxNames {
+			return invalid("files: their names have more than %d bytes together", maxNames)
+		}
 		if err := CheckFileName(f.Name); err != nil {
 			return err
 		}
-		if len(f.SHA256) != 64 || strings.Trim(f.SHA256, "0123456789abcdef") != "" || f.Size < 0 {
+		if len(f.SHA256) != 64 || strings.Trim(f.SHA256, "0123456789abcdef") != "" || f.Size < 0 || f.Size > MaxFileSize {
 			return invalid("file %.60q: sha256 %.70q, size %d", f.Name, f.SHA256, f.Size)
 		}
 		if _, twice := seen[f.Name]; twice {

@@ -67,6 +67,7 @@ type Requirements struct {
 	Device    string   `json:"device,omitempty"` // this one and no other
 	GPU       bool     `json:"gpu,omitempty"`
 	Sandbox   int      `json:"min_sandbox,omitempty"` // level
+	Provision bool     `json:"provision,omitempty"`   // it knows what Provision is; the main node sets it
 }
 
 // Task is a task as the main node knows it.

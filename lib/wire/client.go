@@ -50,7 +50,8 @@ type TaskList struct {
 
 // ShowTask asks for one task by its id or the beginning of it.
 type ShowTask struct {
-	Task string `json:"task_id"`
+	Task    string `json:"task_id"`
+	FilesOf int    `json:"files_of,omitempty"` // attempt whose files are told; 0: the newest
 }
 
 // TaskShown answers ShowTask.

@@ -210,6 +210,9 @@ admin may all.
 A task may say what files an attempt is given, and what is to be brought back of what it leaves: "files":{"in":[{"name":"data.csv","sha256":"…","size":1234}],
 "out":["results/*.csv"]}. What is in "in" is put there before the task is submitted. A task_result lists under "files" what was put there after the attempt.
 
+A task with files or limits is given to devices only that say "provision":true in their profile. Of the attempts of a task, "task" tells the files of the newest, or of the
+one that "files_of" names; lists tell none.
+
 Files travel on connections of their own, on which nothing else is said after hello; a worker's says "files":true there, and begins no session. A client needs the role submit
 to put, read to get.
 

@@ -41,9 +41,9 @@ func (c *Conn) SendRaw(r io.Reader, bytes int64) error {
 	defer c.SetWriteDeadline(time.Time{})
 	buf := make([]byte, rawPiece)
 	for bytes > 0 {
-		n, err := io.ReadFull(r, buf[:min(int64(len(buf)), bytes)])
-		if err != nil {
-			return fmt.Errorf("read what is sent: %w", err)
+		n, err := r.Read(buf[:min(int64(len(buf)), bytes)])
+		if n == 0 && err != nil {
+			return localError{fmt.Errorf("read what is sent: %w", noEOF(err))}
 		}
 		c.SetWriteDeadline(time.Now().Add(rawTime))
 		if _, err := c.Conn.Write(buf[:n]); err != nil {

@@ -37,6 +37,8 @@ const (
 	sayEvery   = 500 * time.Millisecond // how far it has come
 	turnEvery  = 100 * time.Millisecond // to see whether another attempt is done with the same file
 	limitPiece = 64 << 10
+	longAgo    = time.Hour
+	fullFor    = time.Hour // for which a main node that has no room is waited for
 )
 
 func newCourier(dir string, most, bandwidth int64, connect func(context.Context) (*wire.Conn, error)) (*courier, error) {
@@ -188,6 +190,15 @@ func (c *courier) takeOne(left *os.Root, name string) (f task.File, release func
 
 // send brings files to the main node.
 func (c *courier) send(ctx context.Context, files []task.File, say func(string)) error {
+	for { // what nobody knows of yet is not kept for ever: it is offered again if that took long
+		begin := time.Now()
+		if err := c.sendAll(ctx, files, say); err != nil || time.Since(begin) < longAgo {
+			return err
+		}
+	}
+}
+
+func (c *courier) sendAll(ctx context.Context, files []task.File, say func(string)) error {
 	l := newLoad("bringing back its files", files, say)
 	for i := range files {
 		f := &files[i]
@@ -231,6 +242,7 @@ func (w *Worker) run(ctx context.Context, a *executor.Attempt, sink executor.Sin
 	if len(files.In) > 0 {
 		inputs, release, err := w.courier.fetch(ctx, files.In, a.Progress)
 		if err != nil && ctx.Err() == nil {
+			w.exec.Dismiss(a)
 			return withoutFiles(err)
 		}
 		if err == nil {
@@ -318,7 +330,7 @@ func (s *slowly) Write(b []byte) (n int, err error) {
 }
 
 func (s *slowly) Read(b []byte) (n int, err error) {
-	n, err = s.r.Read(b[:min(len(b), limitPiece)])
+	n, err = s.r.Read(b[:min(len(b), s.piece())])
 	if e := s.pause(n); e != nil {
 		return 0, e
 	}
@@ -326,12 +338,20 @@ func (s *slowly) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
+// piece is how much goes on at once: no more than takes a second.
+func (s *slowly) piece() int {
+	if s.limit == nil {
+		return limitPiece
+	}
+	return min(limitPiece, max(int(s.limit.Limit()), 1<<10))
+}
+
 func (s *slowly) pause(n int) error {
 	if s.limit == nil {
 		return s.ctx.Err()
 	}
 	for n > 0 {
-		piece := min(n, limitPiece)
+		piece := min(n, s.piece())
 		if err := s.limit.WaitN(s.ctx, piece); err != nil {
 			return err
 		}
@@ -342,11 +362,18 @@ func (s *slowly) pause(n int) error {
 
 // again does something until it works, or can never work: a main node that is away, or whose disk is full, is waited for.
 func (c *courier) again(ctx context.Context, l *load, do func() error) error {
-	wait := newBackoff()
+	wait, since := newBackoff(), time.Now()
+	room := true
 	for {
 		began, before := time.Now(), l.ever
 		err := do()
-		if err == nil || ctx.Err() != nil || c.final(err) {
+		if room && errors.Is(err, syscall.ENOSPC) { // what is kept for others makes room first
+			room = false
+			c.kept.Trim(0)
+			continue
+		}
+		full := errors.Is(err, wire.ErrStorageFull) && time.Since(since) > fullFor
+		if err == nil || ctx.Err() != nil || full || c.final(err) {
 			return errors.Join(err, context.Cause(ctx))
 		}
 		pause := wait.next(err)
@@ -355,6 +382,7 @@ func (c *courier) again(ctx context.Context, l *load, do func() error) error {
 			pause = turnEvery
 		case l.ever > before:
 			wait.connected(0, max(time.Since(began), usualLease)) // it gets on
+			since = time.Now()
 		default:
 			l.say(fmt.Sprintf("%s: %v", l.what, err))
 		}

@@ -137,7 +137,7 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 	}
 	w.facts = facts
 	p := profile.Read(ctx, facts)
-	p.Slots, p.Version, p.Wake = o.Slots, o.Software, o.Wake
+	p.Slots, p.Version, p.Wake, p.Provision = o.Slots, o.Software, o.Wake, true
 	if len(o.MACs) > 0 {
 		p.Hardware.MACs = o.MACs
 	}
@@ -422,6 +422,7 @@ const leastDisk = 64 << 20
 // diskFull says that the disk is too full to take a task; empty: it is not.
 func (w *Worker) diskFull(m *device.Metrics) string {
 	if least := min(leastDisk, w.profile.Load().Hardware.Disk/20); m.DiskFree != nil && *m.DiskFree < least {
+		w.courier.kept.Trim(0) // files for tasks to come make room for tasks
 		return fmt.Sprintf("its disk is full: less than %d MiB are free", least>>20)
 	}
 	return ""
