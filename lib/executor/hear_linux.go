@@ -28,6 +28,9 @@ func (s *slot) serve() {
 	s.close()
 	awaitEnd(s.pid)
 	s.read() // what it has written before it was killed
+	if s.cgroup != "" {
+		writeGroup(s.cgroup, "cgroup.kill", "1") // nobody answers any more for what is in it
+	}
 	for i, r := range s.empty() {
 		if i > 0 { // behind the one that ran then
 			r.done <- exit{unbegun: true}

@@ -31,7 +31,7 @@ type slot struct {
 	line    []*slotted // those that are not over, in order: the first is begun, or about to be
 	lines   uint32     // the number of the line: a helper begins none of those that waited when it showed the attempt before them
 	long    bool       // the first was shown, and runs on
-	taken   bool       // by one that is about to be launched: nobody else may wait in its line yet
+	taken   bool       // by one that is about to be launched, or whose files are not looked at yet: nobody else may wait in its line
 	guard   *time.Timer
 	spoiled bool // it waits for what cannot be killed
 	quiet   int  // times in a row that the guard has found it stopped

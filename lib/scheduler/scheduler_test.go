@@ -15,7 +15,7 @@ var start = time.Unix(1_000_000, 0)
 
 func pi(name string, change ...func(*device.Profile)) *Device {
 	p := device.Profile{Info: device.Info{Platform: "linux", Role: "board"}, Hardware: device.Hardware{CPUCores: 4, Memory: 4 << 30, Disk: 32 << 30},
-		TaskTypes: []string{"echo", "shell"}, Tags: []string{"kitchen", "usb"}, Slots: 4}
+		TaskTypes: []string{"echo", "shell"}, Tags: []string{"kitchen", "usb"}, Slots: 4, Sandbox: 2}
 	for _, c := range change {
 		c(&p)
 	}
@@ -39,6 +39,9 @@ func TestWhyNot(t *testing.T) {
 		{"echo", task.Requirements{Tags: []string{"kitchen", "garden"}}, "no tag garden"},
 		{"echo", task.Requirements{Device: "pi2"}, "is not pi2"},
 		{"echo", task.Requirements{GPU: true}, "no GPU"},
+		{"echo", task.Requirements{Sandbox: 2}, ""},
+		{"echo", task.Requirements{Sandbox: 3}, "confines tasks at level 2, not 3"},
+		{"echo", task.Requirements{Provision: true}, "knows neither files nor limits"},
 	} {
 		d := pi("pi")
 		why := WhyNot(c.taskType, &c.needs, d.Name, &d.Profile)

@@ -53,6 +53,9 @@ func newCourier(dir string, most, bandwidth int64, connect func(context.Context)
 	return c, kept.Trim(most)
 }
 
+// errDamaged says that a file cannot be had.
+var errDamaged = errors.New("what the main node has of it is damaged")
+
 // load is files on their way, and how far they have come.
 type load struct {
 	what string // "fetching its files"
@@ -116,8 +119,9 @@ func (c *courier) fetchOne(ctx context.Context, f *task.File, l *load) error {
 		return err
 	}
 	defer in.Close()
-	l.done += in.Offset()
-	if in.Offset() < f.Size {
+	begin := in.Offset()
+	l.done += begin
+	if begin < f.Size {
 		err = c.over(ctx, func(k *wire.Conn) error {
 			return k.Get(wire.FileGet{SHA256: f.SHA256, Offset: in.Offset()}, func(size int64) (io.Writer, error) {
 				if size != f.Size {
@@ -133,6 +137,9 @@ func (c *courier) fetchOne(ctx context.Context, f *task.File, l *load) error {
 	}
 	if err := in.Commit(); err != nil {
 		l.done -= in.Offset()
+		if begin == 0 && errors.Is(err, depot.ErrOther) {
+			return errDamaged // and so it will be the next time
+		}
 		return err
 	}
 	return nil
@@ -402,7 +409,7 @@ func (c *courier) final(err error) bool {
 	case errors.As(err, &told):
 		return !errors.Is(err, wire.ErrStorageFull) && !errors.Is(err, wire.ErrBusy) && !errors.Is(err, wire.ErrShutdown) && !errors.Is(err, wire.ErrInternal)
 	}
-	return errors.Is(err, depot.ErrNotHere) || errors.As(err, new(*fs.PathError)) || errors.As(err, new(*os.LinkError))
+	return errors.Is(err, errDamaged) || errors.Is(err, depot.ErrNotHere) || errors.As(err, new(*fs.PathError)) || errors.As(err, new(*os.LinkError))
 }
 
 // over does something over a connection.
