@@ -78,6 +78,16 @@ func TestInputs(t *testing.T) {
 	if text, _ := os.ReadFile(path); string(text) != "#!/bin/sh\necho ran\n" || left != len(text)+5 {
 		t.Errorf("the file is %q, the copy had %d bytes", text, left)
 	}
+	// What could not be started leaves nothing of that to the next one.
+	noProgram := filepath.Join(t.TempDir(), "text")
+	os.WriteFile(noProgram, []byte{0x7f, 'E', 'L', 'F'}, 0o700)
+	never := attempt(t, task.TypeCommand, task.Command{Argv: []string{noProgram}})
+	never.Inputs = []Input{{"secret", path, false}}
+	if r := b.do(t.Context(), never); r.Status != task.AttemptFailed || *r.ExitCode != exitNotExecutable {
+		t.Errorf("%+v", r)
+	}
+	check(t, b.sh("ls -A"), task.AttemptCompleted, 0, "")
+	b.printed("", "")
 	for _, in := range []Input{{"../x", path, false}, {"/x", path, false}, {"x", path + "gone", false}} {
 		a := attempt(t, task.TypeShell, task.Shell{Script: "true"})
 		a.Inputs = []Input{in}

@@ -162,6 +162,9 @@ func (h *helper) serve() {
 func (h *helper) run(in int) *verdict {
 	v := &verdict{attempt: h.launch.attempt}
 	pid, err := h.start(in)
+	if err != nil && err != errOtherLine && !h.launch.keeps { // it may have been given files
+		h.home.tidy()
+	}
 	switch {
 	case err == errOtherLine:
 		return nil
