@@ -64,7 +64,7 @@ func (d *discarder) take(from int) (n int64, err error) {
 		if err != unix.EAGAIN || d.held == 0 || !readable(from) {
 			break
 		}
-		if err := d.forget(d.held); err != nil { // it is full
+		if err := d.forget((d.held + 1) / 2); err != nil { // it is full: small pieces take as much room as large ones
 			return 0, err
 		}
 	}

@@ -233,7 +233,7 @@ func TestOutputTail(t *testing.T) {
 			fmt.Sscanf(text[at[0]+1:], "[%d", &missing)
 			fmt.Sscanf(r.Reason, "output limit of 1 MiB reached; %d", &dropped)
 			const printed = 6888896 // by seq 1000000
-			if got := at[0] + len(text) - at[1]; missing != dropped || got+missing != printed || len(text)-at[1] != tailSize {
+			if got := at[0] + len(text) - at[1]; missing != dropped || got+missing != printed || len(text)-at[1] > tailSize || len(text)-at[1] < tailSize/4 {
 				t.Errorf("%d bytes are kept, %d are missing there and %d in %q", got, missing, dropped, r.Reason)
 			}
 		})
