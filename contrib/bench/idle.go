@@ -19,7 +19,7 @@ func rowIdle(r *run) error {
 	if err != nil {
 		return err
 	}
-	if err := r.sleep(time.Duration(r.size(5, 1)) * time.Second); err != nil { // what it does once only
+	if err := r.sleep(time.Duration(r.size(30, 1)) * time.Second); err != nil { // what it does once only: it finds out versions, and its speed
 		return err
 	}
 	window := time.Duration(r.size(120, 3)) * time.Second // two heartbeats
