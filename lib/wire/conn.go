@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 )
 
 // MaxSlots is how many attempts a device may run at once: what it holds must fit into one message.
@@ -85,11 +84,8 @@ func ParseMessage(line []byte) (Message, error) {
 	if len(line) == 0 || line[0] != '{' {
 		return m, Errorf(ErrJSON, "a message begins with {")
 	}
-	if !utf8.Valid(line) {
-		return m, Errorf(ErrJSON, "not UTF-8")
-	}
-	if depth(line) > MaxDepth {
-		return m, Errorf(ErrJSON, "nested deeper than %d", MaxDepth)
+	if err := CheckJSON(line); err != nil {
+		return m, err
 	}
 	if m, ok := split(line); ok {
 		return m, nil
@@ -101,26 +97,6 @@ func ParseMessage(line []byte) (Message, error) {
 		return m, Errorf(ErrJSON, "no message_type")
 	}
 	return m, nil
-}
-
-// depth is how deep objects and arrays stand in each other; a bound on it bounds what decoding costs.
-func depth(line []byte) (deepest int) {
-	now, quoted := 0, false
-	for i := 0; i < len(line); i++ {
-		switch b := line[i]; {
-		case quoted && b == '\\':
-			i++
-		case b == '"':
-			quoted = !quoted
-		case quoted:
-		case b == '{' || b == '[':
-			now++
-			deepest = max(deepest, now)
-		case b == '}' || b == ']':
-			now--
-		}
-	}
-	return deepest
 }
 
 // draft is what is being written. Drafts are shared by all connections: one that has nothing to say holds none.
