@@ -55,6 +55,7 @@ var forbidden = map[string]string{
 var owners = map[string]string{
 	"github.com/mattn/go-sqlite3":         "lib/store",
 	"github.com/shirou/gopsutil/v3":       "lib/profile",
+	"rsc.io/qr":                           "lib/text",
 	"github.com/alecthomas/kong":          "lib/cli",
 	"github.com/DeRuina/timberjack":       "lib/cli",
 	"github.com/coreos/go-systemd/v22":    "lib/cli",
@@ -63,7 +64,7 @@ var owners = map[string]string{
 	"github.com/prometheus/client_model":  "lib/web",
 	"github.com/prometheus/common":        "lib/web",
 	"github.com/rogpeppe/go-internal":     "testscripts",
-	"golang.org/x/sys":                    "lib/executor lib/profile lib/cli lib/worker testscripts",
+	"golang.org/x/sys":                    "lib/executor lib/profile lib/cli lib/worker lib/mainnode testscripts",
 	"github.com/anishathalye/porcupine":   "lib/proof",
 	"golang.org/x/term":                   "lib/cli",
 	"golang.org/x/time":                   "lib/worker",

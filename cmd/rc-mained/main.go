@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -33,6 +34,7 @@ type mained struct {
 	Backup  backup  `cmd:"" help:"Copy the database into a file, also while the main node runs."`
 	Restore restore `cmd:"" help:"Put a backup in the place of the database."`
 	Check   check   `cmd:"" help:"Say whether the database, or a backup, is sound."`
+	Audit   audit   `cmd:"" help:"Print the audit log, or see whether it is as it was written."`
 }
 
 // serve is the daemon.
@@ -42,6 +44,8 @@ type serve struct {
 	Listen   string `default:":8080" placeholder:"ADDR" help:"Address to listen on."`
 	AddrFile string `placeholder:"FILE" help:"Write the address to FILE once it is listened on."`
 	Name     string `placeholder:"NAME" help:"Name of the main node. Default: the host's."`
+	Socket   string `placeholder:"FILE" help:"Let users of this host in by a socket as well, as administrators: those whom its permissions let. Default: main.sock where systemd has made a directory for it."`
+	Approve  bool   `help:"Let a device that has joined in only after rc-ctl approve."`
 
 	Heartbeat    cli.Duration `default:"60s" help:"Time between heartbeats of a device."`
 	OfflineAfter cli.Duration `default:"300s" help:"Show a device as offline after this long a silence; after half as long again its tasks go to others."`
@@ -56,6 +60,7 @@ type serve struct {
 	FilesLimit   cli.Bytes    `default:"20GiB" reload:"yes" help:"Keep at most this much of files that go with tasks (0: any)."`
 	KeepOutput   cli.Bytes    `default:"2GiB" reload:"yes" help:"Keep at most this much output of ended tasks (0: all)."`
 	KeepEvents   int64        `default:"1000000" reload:"yes" help:"Keep at most this many events (0: all)."`
+	KeepAudit    int64        `default:"1000000" reload:"yes" help:"Keep at most this many lines of the audit log (0: all)."`
 
 	BackupEvery   cli.Duration `default:"1h" help:"Time between backups (0: none)."`
 	BackupKeep    int          `default:"24" help:"Keep this many backups, and of older ones those of 7 days and 4 weeks."`
@@ -73,6 +78,7 @@ func (m *serve) settings(backupDir string) (mainnode.Settings, error) {
 	}
 	s.FilesLimit, s.WakeTo = int64(m.FilesLimit), m.WakeAddress
 	s.Keep.TasksFor, s.Keep.Tasks, s.Keep.OutputBytes, s.Keep.Events = time.Duration(m.KeepTasksFor), m.KeepTasks, int64(m.KeepOutput), m.KeepEvents
+	s.Keep.Audit, s.Approve = m.KeepAudit, m.Approve
 	s.Backup = mainnode.Backup{Every: time.Duration(m.BackupEvery), Dir: backupDir, Keep: m.BackupKeep}
 	if s.Name == "" {
 		s.Name, _ = os.Hostname()
@@ -101,6 +107,15 @@ func (m *serve) Run(ctx context.Context, all *mained, env cli.Env, log *cli.Log,
 		return err
 	}
 	defer l.Close()
+	listeners := []net.Listener{l}
+	if path := m.socket(env); path != "" {
+		local, err := listenLocally(ctx, path)
+		if err != nil {
+			return err
+		}
+		defer local.Close()
+		listeners = append(listeners, local)
+	}
 	node, err := mainnode.Open(context.WithoutCancel(ctx), dir, "rc-mained "+cli.Version, set, log.Logger, beat)
 	if err != nil {
 		return all.advise(ctx, env, err)
@@ -118,7 +133,7 @@ func (m *serve) Run(ctx context.Context, all *mained, env cli.Env, log *cli.Log,
 	go all.reload(ctx, node, log, reparse)
 	cli.Ready()
 	context.AfterFunc(ctx, cli.Stopping)
-	if err := node.Serve(ctx, l); err != nil {
+	if err := node.Serve(ctx, listeners...); err != nil {
 		if errors.Is(err, store.ErrDamaged) {
 			return all.advise(ctx, env, err)
 		}
@@ -126,6 +141,29 @@ func (m *serve) Run(ctx context.Context, all *mained, env cli.Env, log *cli.Log,
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// socket is where users of this host are let in; empty: nowhere.
+func (m *serve) socket(env cli.Env) string {
+	if dir, ok := env("RUNTIME_DIRECTORY"); m.Socket == "" && ok && dir != "" {
+		return filepath.Join(dir, wire.FileSocket)
+	}
+	return m.Socket
+}
+
+// listenLocally listens on a socket of this host, which the user and the group of this process may reach. What a former process has left there is replaced.
+func listenLocally(ctx context.Context, path string) (net.Listener, error) {
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
+		os.Remove(path)
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
+	if err == nil {
+		err = os.Chmod(path, 0o660)
+	}
+	if err != nil {
+		return nil, cli.Exit(cli.BadConfig, fmt.Errorf("listen on the socket %s: %w", path, err))
+	}
+	return l, nil
 }
 
 func (m *mained) dataDir(env cli.Env) string {

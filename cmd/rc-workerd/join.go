@@ -18,7 +18,7 @@ type join struct {
 
 // Run joins, and prints the name that the device has in the cluster.
 func (j *join) Run(ctx context.Context, all *workerd, env cli.Env, std cli.Std) error {
-	name, err := worker.Join(ctx, worker.Options{Dir: all.dataDir(env), JoinCode: j.Code, Name: j.Name, Discovery: all.discovery(), Roots: roots(env),
+	joined, err := worker.Join(ctx, worker.Options{Dir: all.dataDir(env), JoinCode: j.Code, Name: j.Name, Discovery: all.discovery(), Roots: roots(env),
 		Software: "rc-workerd " + cli.Version, Env: env, Log: slog.New(slog.DiscardHandler)})
 	switch {
 	case errors.Is(err, worker.ErrInUse):
@@ -26,6 +26,9 @@ func (j *join) Run(ctx context.Context, all *workerd, env cli.Env, std cli.Std) 
 	case err != nil:
 		return err
 	}
-	_, err = fmt.Fprintln(std.Out, name)
+	if joined.Pending {
+		fmt.Fprintf(std.Err, "rc-workerd: it waits to be approved: rc-ctl approve %s on the main node\n", joined.DeviceID)
+	}
+	_, err = fmt.Fprintln(std.Out, joined.DeviceID)
 	return err
 }

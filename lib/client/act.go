@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/wire"
@@ -66,4 +67,57 @@ func (c *Client) Tokens(ctx context.Context) ([]wire.TokenInfo, error) {
 // RevokeToken ends a token by its id, and the connections that came with it. Errors: wire.ErrConflict.
 func (c *Client) RevokeToken(ctx context.Context, id string) error {
 	return c.once(ctx, wire.TypeTokenRevoke, &wire.RevokeToken{ID: id}, nil)
+}
+
+// Approve lets a device in that has joined and waits for that. Errors: device.ErrNotFound, wire.ErrConflict.
+func (c *Client) Approve(ctx context.Context, device string) error {
+	return c.once(ctx, wire.TypeApprove, &wire.NameDevice{Device: device}, nil)
+}
+
+// MakeLogin makes a code, good for some minutes, with which a browser logs in once and then speaks for this client: a secret.
+func (c *Client) MakeLogin(ctx context.Context, l wire.MakeLogin) (wire.LoginMade, error) {
+	var made wire.LoginMade
+	err := c.once(ctx, wire.TypeLoginMake, &l, &made)
+	return made, err
+}
+
+// Login makes a session's token, a secret, of a code that this client has in the place of a token. The code is used up.
+func (c *Client) Login(ctx context.Context) (wire.LoggedIn, error) {
+	var in wire.LoggedIn
+	err := c.once(ctx, wire.TypeLogin, nothing{}, &in)
+	return in, err
+}
+
+// Logout ends the session whose token this client has.
+func (c *Client) Logout(ctx context.Context) error {
+	return c.once(ctx, wire.TypeLogout, nothing{}, nil)
+}
+
+// RotateKey gives the main node another key. The one until now is good beside it for a while, in which devices learn the new one.
+func (c *Client) RotateKey(ctx context.Context, within time.Duration) (wire.KeyRotated, error) {
+	var done wire.KeyRotated
+	err := c.once(ctx, wire.TypeRotateKey, &wire.RotateKey{Within: int64(within.Seconds())}, &done)
+	return done, err
+}
+
+// Audit are the lines of the audit log that f asks for, as Events are: with Follow also those that will come.
+func (c *Client) Audit(ctx context.Context, f wire.FollowAudit) iter.Seq2[wire.Audited, error] {
+	return func(yield func(wire.Audited, error) bool) {
+		f := f
+		each := func(m *wire.Message) error {
+			var a wire.Audited
+			if err := m.Decode(&a); err != nil {
+				return wire.NewError(err)
+			}
+			if a.Seq <= f.After {
+				return nil
+			}
+			f.After, f.Last = a.Seq, 0
+			return enough(!yield(a, nil))
+		}
+		end := func(m *wire.Message) (bool, error) { return !f.Follow, reply(m, wire.TypeAck, nil) }
+		if err := c.run(ctx, &stream{wire.TypeFollowAudit, &f, wire.TypeAudited, each, end, f.Follow}); err != nil {
+			yield(wire.Audited{}, err)
+		}
+	}
 }

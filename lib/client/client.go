@@ -13,7 +13,7 @@ import (
 
 // Options say which main node to use, and as who.
 type Options struct {
-	Main     string // host:port; without a port 8080
+	Main     string // host:port, without a port 8080; or unix: and the file of a socket of this host, which needs neither pin nor token
 	Pin      string // the main node's fingerprint
 	Token    string // secret
 	Software string // what connects, for the main node's log: "rc-submit 0.1.0"
@@ -50,6 +50,9 @@ func New(o Options) (*Client, error) {
 	if o.Main == "" {
 		return nil, wire.NewError(wire.Errorf(wire.ErrField, "address of the main node: missing"))
 	}
+	if _, local := o.socket(); local {
+		return newClient(o), nil
+	}
 	o.Main = withPort(o.Main)
 	o.Pin = strings.ToLower(strings.TrimSpace(o.Pin))
 	if err := wire.CheckFingerprint(o.Pin); err != nil {
@@ -59,10 +62,19 @@ func New(o Options) (*Client, error) {
 	if _, err := wire.ParseToken(o.Token); err != nil {
 		return nil, wire.NewError(err)
 	}
+	return newClient(o), nil
+}
+
+func newClient(o Options) *Client {
 	c := &Client{options: o, turn: make(chan struct{}, 1)}
 	c.turn <- struct{}{}
-	return c, nil
+	return c
 }
+
+// socket is the file of the socket that Main names, if it does.
+func (o *Options) socket() (path string, local bool) { return strings.CutPrefix(o.Main, socketPrefix) }
+
+const socketPrefix = "unix:"
 
 // Dial makes a Client and connects it.
 func Dial(ctx context.Context, o Options) (*Client, error) {

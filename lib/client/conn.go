@@ -47,8 +47,7 @@ func dial(ctx context.Context, o *Options) (*conn, error) {
 }
 
 func open(ctx context.Context, o *Options) (*conn, error) {
-	d := tls.Dialer{NetDialer: &net.Dialer{KeepAliveConfig: alive}, Config: wire.ClientTLS(nil, o.Pin)}
-	raw, err := d.DialContext(ctx, "tcp", o.Main)
+	raw, err := connect(ctx, o)
 	if err != nil {
 		return nil, met(o.Main, err)
 	}
@@ -64,6 +63,15 @@ func open(ctx context.Context, o *Options) (*conn, error) {
 	}
 	k.SetLimit(wire.MaxMessage)
 	return k, nil
+}
+
+// connect connects by the network, with TLS, or by a socket of this host.
+func connect(ctx context.Context, o *Options) (net.Conn, error) {
+	if path, local := o.socket(); local {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}
+	d := tls.Dialer{NetDialer: &net.Dialer{KeepAliveConfig: alive}, Config: wire.ClientTLS(nil, o.Pin)}
+	return d.DialContext(ctx, "tcp", o.Main)
 }
 
 func (k *conn) hello(o *Options) error {

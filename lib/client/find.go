@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
@@ -63,9 +65,12 @@ func (e *NotFoundError) ExitStatus() int {
 }
 
 // Find fills in what is missing from the data directory of the main node on this host: o.Data, else $RC_DATA; else
-// /var/lib/retire-cluster if it can be read, else $XDG_STATE_HOME/retire-cluster (~/.local/state/retire-cluster).
-// The error is a *NotFoundError.
+// /var/lib/retire-cluster if it can be read, else $XDG_STATE_HOME/retire-cluster (~/.local/state/retire-cluster); else the socket of the service, if it lets
+// this user in. The error is a *NotFoundError.
 func Find(o Options, env func(string) (string, bool)) (Options, error) {
+	if _, local := o.socket(); local {
+		return o, nil
+	}
 	failed := &NotFoundError{Looked: wire.LocalDirs(o.Data, env)}
 	for _, dir := range failed.Looked {
 		found := o
@@ -80,7 +85,21 @@ func Find(o Options, env func(string) (string, bool)) (Options, error) {
 			}
 		}
 	}
+	if o.Main == "" && o.Token == "" && o.Data == "" && isOpen(wire.ServiceSocket) {
+		o.Main = socketPrefix + wire.ServiceSocket
+		return o, nil
+	}
 	return o, failed
+}
+
+// isOpen says whether a socket lets this user in.
+func isOpen(socket string) bool {
+	c, err := net.DialTimeout("unix", socket, time.Second)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }
 
 // isThere says whether a directory is that of a main node, which may not run now.

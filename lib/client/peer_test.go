@@ -39,7 +39,7 @@ func newPeer(t *testing.T, play func(n int, c *wire.Conn)) *peer {
 }
 
 func (p *peer) listen(address string) {
-	l, err := tls.Listen("tcp", address, p.identity.ServerTLS())
+	l, err := tls.Listen("tcp", address, wire.ServerTLS(func(string) *wire.Identity { return p.identity }))
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -69,6 +69,8 @@ const (
 	TaskReturned   Kind = "task_returned"  // Device gave Attempt back before it began, for Reason
 	TaskRetried    Kind = "task_retried"   // by hand
 	DeviceJoined   Kind = "device_joined"  // enrolled
+	DevicePending  Kind = "device_pending" // and waits to be approved
+	DeviceApproved Kind = "device_approved"
 	DeviceOnline   Kind = "device_online"  // heard of again
 	DeviceOffline  Kind = "device_offline" // not heard of for a while
 	DeviceDraining Kind = "device_draining"
@@ -87,6 +89,9 @@ const (
 	TokenMade      Kind = "token_made"
 	TokenRevoked   Kind = "token_revoked"
 	InviteMade     Kind = "invite_made"
+	LoggedIn       Kind = "logged_in"   // a browser
+	KeyRotated     Kind = "key_rotated" // the main node has another key
+	Suspicious     Kind = "suspicious"  // Device said what an honest one does not, for Reason
 )
 
 // Level is how loud an event is in a log.
@@ -124,9 +129,9 @@ func (e *Event) Level() Level {
 	switch e.Kind {
 	case TaskStarted, TaskReturned:
 		return Debug
-	case TaskRequeued, DeviceOffline, ResultOrphaned, MainRestored, BackupFailed:
+	case TaskRequeued, DeviceOffline, DevicePending, ResultOrphaned, MainRestored, BackupFailed:
 		return Warning
-	case DeviceTwice, StorageLow, MainDamaged:
+	case DeviceTwice, Suspicious, StorageLow, MainDamaged:
 		return Error
 	case TaskEnded:
 		if e.State == task.Failed || e.State == task.TimedOut {

@@ -15,7 +15,7 @@ import (
 
 // Cluster is embedded by all commands: which main node to speak with, and as who.
 type Cluster struct {
-	Main      string `group:"Main node" env:"RC_MAIN" placeholder:"HOST:PORT" help:"Main node; without it the one of this host."`
+	Main      string `group:"Main node" env:"RC_MAIN" placeholder:"HOST:PORT" help:"Main node, or unix:FILE of its socket; without it the one of this host."`
 	Pin       string `group:"Main node" env:"RC_PIN" placeholder:"FINGERPRINT" help:"Its fingerprint."`
 	TokenFile string `group:"Main node" env:"RC_TOKEN_FILE" placeholder:"FILE" help:"File with the token to use there."`
 	Data      string `group:"Main node" env:"RC_DATA" placeholder:"DIR" help:"Data directory of a main node of this host."`

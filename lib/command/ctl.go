@@ -18,9 +18,11 @@ type Ctl struct {
 	Drain   ctlDrain   `cmd:"" help:"Let a device finish what it has and give it nothing new."`
 	Undrain ctlUndrain `cmd:"" help:"Let a device take tasks again."`
 	Wake    ctlWake    `cmd:"" help:"Wake a device that sleeps."`
-	Remove  ctlRemove  `cmd:"" help:"Take a device out of the cluster."`
+	Approve ctlApprove `cmd:"" help:"Let a device in that has joined and waits for that."`
+	Remove  ctlRemove  `cmd:"" aliases:"revoke" help:"Take a device out of the cluster, and never let its key in again."`
 	Invite  ctlInvite  `cmd:"" help:"Make a join code for a new device."`
 	Token   ctlToken   `cmd:"" help:"Tokens, with which commands elsewhere use this cluster."`
+	Rotate  ctlRotate  `cmd:"" name:"rotate-key" help:"Give the main node another key."`
 	Ping    ctlPing    `cmd:"" help:"Ask whether the main node is well."`
 	Cluster
 }
@@ -113,6 +115,35 @@ type ctlDrain struct {
 // Run drains a device.
 func (x *ctlDrain) Run(ctx context.Context, ctl *Ctl, env cli.Env) error {
 	return ctl.with(env, func(c *client.Client) error { return c.Drain(ctx, x.Device, time.Duration(x.Within)) })
+}
+
+type ctlApprove struct{ named }
+
+// Run approves a device.
+func (x *ctlApprove) Run(ctx context.Context, ctl *Ctl, env cli.Env) error {
+	return ctl.with(env, func(c *client.Client) error { return c.Approve(ctx, x.Device) })
+}
+
+type ctlRotate struct {
+	Within cli.Duration `default:"14d" help:"How long the former key is good beside it: devices learn the new one when they connect."`
+}
+
+// Run gives the main node another key, and prints its fingerprint.
+func (x *ctlRotate) Run(ctx context.Context, ctl *Ctl, std cli.Std, env cli.Env) error {
+	if x.Within < cli.Duration(time.Second) {
+		return usage("--within %s: a second at the least", x.Within)
+	}
+	return ctl.with(env, func(c *client.Client) error {
+		done, err := c.RotateKey(ctx, time.Duration(x.Within))
+		if err != nil {
+			return err
+		}
+		if std.ErrTerminal() {
+			fmt.Fprintf(std.Err, "--pin of commands elsewhere is this from now on; the former one is good until %s\n", done.Until.Local().Format("2006-01-02 15:04"))
+		}
+		_, err = fmt.Fprintln(std.Out, done.Fingerprint)
+		return err
+	})
 }
 
 type ctlUndrain struct{ named }

@@ -21,6 +21,7 @@ type Logs struct {
 	Attempt    int           `placeholder:"N" help:"Outputs: of this attempt, not the newest."`
 	Last       *int          `name:"lines" short:"n" placeholder:"N" help:"Log: begin with the newest lines; without it with all."`
 	Since      Since         `placeholder:"WHEN" help:"Log: since 1h ago, or RFC 3339."`
+	Audit      bool          `help:"The audit log: who did what, one JSON object a line, each with a hash of all before it."`
 	Level      cluster.Level `default:"debug" enum:"debug,info,warning,error" help:"Log: lines of this level or louder."`
 	Device     string        `placeholder:"NAME" help:"Log: of this device."`
 	Output
@@ -49,8 +50,11 @@ func (l *Logs) Run(ctx context.Context, std cli.Std, env cli.Env) error {
 	}
 	defer c.Close()
 	l.progress = newProgress(std)
-	if l.Get {
+	switch {
+	case l.Get:
 		return l.getFiles(ctx, std, c)
+	case l.Audit:
+		return l.printAudit(ctx, std, c)
 	}
 	ids := l.IDs
 	if l.Job != "" {
@@ -67,6 +71,8 @@ func (l *Logs) Run(ctx context.Context, std cli.Std, env cli.Env) error {
 func (l *Logs) check() error {
 	ofTasks := len(l.IDs) > 0 || l.Job != ""
 	switch {
+	case l.Audit && (ofTasks || l.Get || l.NoWait || l.Timestamps || l.Attempt != 0 || l.Device != "" || l.Since.set || l.Format != "" || l.Level != cluster.Debug):
+		return usage("--audit prints the audit log as it is: of the other options only --follow and --lines go with it")
 	case l.Get:
 		return l.checkGet()
 	case len(l.IDs) > 0 && l.Job != "":

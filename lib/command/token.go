@@ -7,6 +7,7 @@ import (
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
 	"github.com/retire-cluster/retire-cluster/lib/client"
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
 	"github.com/retire-cluster/retire-cluster/lib/text"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
@@ -21,6 +22,11 @@ type tokenMake struct {
 	Role    string       `arg:"" enum:"read,submit,admin" help:"What it may do: read, submit or admin."`
 	Name    string       `help:"Whose it is, for people."`
 	Expires cli.Duration `default:"0s" help:"How long it is good; 0 for ever."`
+
+	Exec bool     `group:"What a token for submitting may submit" help:"Also tasks that run programs: command, shell, python_eval, custom types."`
+	Type []string `group:"What a token for submitting may submit" placeholder:"TYPE" help:"Tasks of this type and no others; may be repeated."`
+	Tag  []string `group:"What a token for submitting may submit" placeholder:"TAG" help:"Only to devices with this tag; may be repeated."`
+	Rate int      `group:"What a token for submitting may submit" placeholder:"N" default:"0" help:"So many tasks in a minute, over a long time; 0 any."`
 }
 
 // Run makes a token and prints it.
@@ -29,8 +35,12 @@ func (t *tokenMake) Run(ctx context.Context, ctl *Ctl, std cli.Std, env cli.Env)
 	if err != nil {
 		return cli.Exit(cli.Usage, err)
 	}
+	grant := cluster.Grant{Exec: t.Exec, Types: t.Type, Tags: t.Tag, Rate: t.Rate}
+	if err := grant.Validate(); err != nil {
+		return usage("%v", err)
+	}
 	return ctl.with(env, func(c *client.Client) error {
-		made, err := c.MakeToken(ctx, wire.MakeToken{Role: role, Name: t.Name, Expires: seconds(t.Expires)})
+		made, err := c.MakeToken(ctx, wire.MakeToken{Role: role, Name: t.Name, Expires: seconds(t.Expires), Grant: grant})
 		if err != nil {
 			return err
 		}
@@ -58,7 +68,7 @@ func (t *tokenList) Run(ctx context.Context, ctl *Ctl, std cli.Std, env cli.Env)
 		}
 		tokens := make([]text.Token, len(list))
 		for i, l := range list {
-			tokens[i] = text.Token{ID: l.ID, Role: string(l.Role), Name: l.Name, Created: l.Created, Expires: l.Expires}
+			tokens[i] = text.Token{ID: l.ID, Role: string(l.Role), Name: l.Name, Created: l.Created, Expires: l.Expires, Kind: l.Kind, Parent: l.Parent, Used: l.Used, Grant: l.Grant}
 		}
 		p := t.printer(std.Out, std, env)
 		if err := p.Tokens(tokens); err != nil {

@@ -25,10 +25,11 @@ const (
 	Offline  Status = "offline"
 	Draining Status = "draining" // finishes what it has, gets nothing new
 	Paused   Status = "paused"   // its owner's rules keep it from working now
+	Pending  Status = "pending"  // has joined and is not approved yet
 )
 
 // Statuses lists every Status, in the order in which people are shown them.
-var Statuses = []Status{Online, Draining, Paused, Offline}
+var Statuses = []Status{Online, Draining, Paused, Pending, Offline}
 
 // Device is one machine of the cluster as the main node knows it.
 type Device struct {
@@ -46,6 +47,7 @@ type Device struct {
 	LeaseLeft   *int64    `json:"lease_left_seconds,omitempty"` // with ContactLost: for how long it keeps them
 	Completed   int64     `json:"tasks_completed"`              // since it joined
 	Failed      int64     `json:"tasks_failed"`                 // since it joined
+	Untrusted   bool      `json:"untrusted,omitempty"`          // it has no key: anybody may have said what is known of it, and it is given no task
 }
 
 // ContactLost is said of a device that holds tasks and cannot be heard of, and of those tasks: it goes on with them, and they are given to

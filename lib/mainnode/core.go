@@ -34,13 +34,14 @@ type Settings struct {
 	Discovery    string   // address at which who looks for main nodes is answered; empty: nowhere
 	WakeTo       []string // addresses that magic packets are sent to; none: all networks of this host
 	FilesLimit   int64    // bytes of files that go with tasks; 0: any
+	Approve      bool     // a device that has joined is not let in before somebody approves of it
 }
 
 // Defaults are the settings that an owner need not change.
 func Defaults() Settings {
 	return Settings{
 		Name: "main", Heartbeat: time.Minute, OfflineAfter: 5 * time.Minute, Ageing: 12 * time.Hour, QueueLimit: 10_000_000, FilesLimit: 20 << 30,
-		Keep:   store.Keep{TasksFor: 30 * 24 * time.Hour, Tasks: 1_000_000, OutputBytes: 2 << 30, Events: 1_000_000, KeysFor: 30 * 24 * time.Hour},
+		Keep:   store.Keep{TasksFor: 30 * 24 * time.Hour, Tasks: 1_000_000, OutputBytes: 2 << 30, Events: 1_000_000, Audit: 1_000_000, KeysFor: 30 * 24 * time.Hour},
 		Backup: Backup{Every: time.Hour, Keep: 24},
 	}
 }
@@ -90,7 +91,12 @@ type Core struct {
 	sessions       map[int64]*session
 	reserving      []*machine // those that are kept for a task
 	tokens         map[string]store.Token
+	rates          map[string]*rate // by token
 	invites        map[string]store.Invite
+	revoked        map[string]string // names of devices that were removed, by fingerprint
+	audited        store.Audited     // the newest line of the audit log
+	failures       failures
+	guesses        guesses
 
 	started     time.Time
 	nextTask    task.ID
@@ -125,15 +131,20 @@ type session struct {
 	principal string   // whose keys of submissions count as the same
 	device    *machine // of a worker
 	assigns   int64    // number of the last assignment
+	token     string   // id of the token that it came with; of a device's connection for files filesOf it
+	grant     cluster.Grant
+	who, from string // for the audit log
 }
 
 // Effect is something to be done after the commit.
 type Effect struct {
 	Session int64
-	Message wire.Message // to be said, if it has a type
-	Role    wire.Role    // with welcome: what the session may do from now on
-	Close   bool         // end the session after that
-	Wake    []string     // instead of all of that: addresses of a device to be woken
+	Message wire.Message  // to be said, if it has a type
+	Role    wire.Role     // with welcome: what the session may do from now on
+	Who     standing      // with Role
+	Close   bool          // end the session after that
+	After   time.Duration // later than at once by so much
+	Wake    []string      // instead of all of that: addresses of a device to be woken
 }
 
 // Input is something that happened to the core from outside.
@@ -141,6 +152,8 @@ type Input struct {
 	Session     int64
 	Fingerprint string       // with hello and join: of the other side's certificate
 	Address     string       // with hello and join: of the other side
+	Local       string       // with hello: the user of this host that is at the other side, where the kernel vouches for it
+	Digest      string       // with submit: SHA-256 of its types and payloads, in hexadecimal
 	Message     wire.Message // without its data
 	Body        any          // the message's data as Decode gave it; nil: the session ended
 
@@ -204,6 +217,7 @@ func (c *Core) step(in *Input) {
 		c.heard(s.device)
 	}
 	reply, err := c.dispatch(s, in)
+	c.note(s, in, reply, err)
 	switch {
 	case err != nil:
 		c.refuse(in, err)
@@ -226,11 +240,16 @@ func (c *Core) dispatch(s *session, in *Input) (reply any, err error) {
 	case *wire.Join:
 		return c.join(in, body)
 	}
-	if s == nil {
-		return nil, wire.Errorf(wire.ErrAuth, "%s before hello", in.Message.Type)
-	}
-	if s.device != nil {
+	switch {
+	case s == nil:
+		return nil, wire.Errorf(wire.ErrAuth, "%.40s before hello", in.Message.Type)
+	case s.device != nil:
+		if err := c.honest(s, in.Body); err != nil {
+			return nil, err
+		}
 		return c.fromWorker(s, in.Body)
+	case s.role == wire.RoleLogin:
+		return c.fromLogin(s, in)
 	}
 	return c.fromClient(s, in.Body)
 }
@@ -264,8 +283,11 @@ func (c *Core) fromWorker(s *session, body any) (any, error) {
 
 func (c *Core) fromClient(s *session, body any) (any, error) {
 	need := wire.RoleAdmin
-	if _, ok := body.(*wire.Submit); ok {
+	switch body.(type) {
+	case *wire.Submit:
 		need = wire.RoleSubmit
+	case *wire.MakeLogin, *logout:
+		need = wire.RoleRead
 	}
 	if !s.role.May(need) {
 		return nil, wire.Errorf(wire.ErrForbidden, "this needs a token of the role %s, yours is %s", need, s.role)
@@ -283,6 +305,10 @@ func (c *Core) fromClient(s *session, body any) (any, error) {
 		return c.listTokens(), nil
 	case *wire.RevokeToken:
 		return none{}, c.revokeToken(body)
+	case *wire.MakeLogin:
+		return c.makeLogin(s, body)
+	case *logout:
+		return none{}, c.logout(s)
 	}
 	return nil, wire.Errorf(wire.ErrForbidden, "only a worker may say that")
 }
@@ -291,8 +317,10 @@ func (c *Core) fromClient(s *session, body any) (any, error) {
 type (
 	bye          struct{}
 	tokenList    struct{}
+	login        struct{}
+	logout       struct{}
 	deviceAction struct {
-		verb   string // drain, undrain, remove, wake
+		verb   string // drain, undrain, remove, approve, wake
 		name   string
 		within time.Duration // to drain in; 0: without end
 	}
@@ -310,10 +338,13 @@ func (c *Core) refuse(in *Input, err error) {
 		level = slog.LevelError
 	}
 	c.log.Log(c.ctx, level, "refused", "message", in.Message.Type, "session", in.Session, "err", err)
-	c.say(in.Session, wire.Message{Type: wire.TypeError, ReplyTo: in.Message.ID, Body: e})
-	if c.sessions[in.Session] == nil {
-		c.effects = append(c.effects, Effect{Session: in.Session, Close: true})
+	answer := Effect{Session: in.Session, Message: wire.Message{Type: wire.TypeError, ReplyTo: in.Message.ID, Body: e}}
+	if answer.Close = c.sessions[in.Session] == nil; answer.Close && isGuess(e) {
+		if answer.Message.Body = c.guessed(in.Address, e); answer.Message.Body == e {
+			answer.After = guessWait + time.Duration(in.Session%16)*guessWait/16
+		}
 	}
+	c.effects = append(c.effects, answer)
 }
 
 // closed forgets a session. Its device is not lost: it may come back as long as its lease lasts.

@@ -118,7 +118,7 @@ func (r *rig) client(role wire.Role) int64 {
 	r.t.Helper()
 	token := wire.NewToken(role)
 	r.c.begin(r.now)
-	r.c.keepToken(token, "test", 0)
+	r.c.keepToken(token, "test", 0, cluster.Whole)
 	r.commit()
 	r.last++
 	if _, ok := r.ask(r.last, &wire.Hello{Protocol: wire.Spoken, Token: token.String()}).(wire.Welcome); !ok {
@@ -140,7 +140,7 @@ func (r *rig) device(name string, slots int) *peer {
 	r.t.Helper()
 	token := wire.NewToken(wire.RoleAdmin)
 	r.c.begin(r.now)
-	r.c.keepToken(token, "test", 0)
+	r.c.keepToken(token, "test", 0, cluster.Whole)
 	r.commit()
 	r.last++
 	joined := r.join(r.last, &wire.Join{Protocol: wire.Spoken, Token: token.String(), Name: name})
@@ -560,7 +560,7 @@ func TestDrainAndRemove(t *testing.T) {
 	if got := r.want(ids[0], task.Queued, 1); got.Losses != 0 {
 		t.Errorf("%+v", got)
 	}
-	if e, ok := pi.hello().(*wire.Error); !ok || !errors.Is(e, wire.ErrAuth) {
+	if e, ok := pi.hello().(*wire.Error); !ok || !errors.Is(e, wire.ErrRevoked) {
 		t.Error("a removed device was welcome")
 	}
 }

@@ -55,6 +55,8 @@ func (d *machine) holding() []*openTask {
 // status is what people are shown, with the reason.
 func (d *machine) status() (device.Status, string) {
 	switch {
+	case d.row.Standing == store.Pending:
+		return device.Pending, "waits for rc-ctl approve " + d.row.ID
 	case d.shown == device.Offline && !d.waking.since.IsZero():
 		return device.Offline, "it is being woken"
 	case d.shown == device.Offline:
@@ -75,43 +77,57 @@ func (c *Core) join(in *Input, j *wire.Join) (any, error) {
 	if in.Fingerprint == "" {
 		return nil, wire.Errorf(wire.ErrAuth, "join: show a certificate of your own")
 	}
+	if err := c.notRevoked(in.Fingerprint); err != nil {
+		return nil, err
+	}
 	invite, err := c.mayJoin(in.Fingerprint, j)
 	if err != nil {
 		return nil, err
 	}
 	if d := c.byKey[in.Fingerprint]; d != nil { // asked before, and the answer was lost
-		return wire.Joined{DeviceID: d.row.ID}, nil
+		return wire.Joined{DeviceID: d.row.ID, Pending: d.row.Standing == store.Pending}, nil
 	}
 	name, err := c.freeName(j.Name)
 	if err != nil {
 		return nil, err
 	}
+	row := store.Device{ID: name, Fingerprint: in.Fingerprint, Joined: c.now, Address: in.Address}
 	if invite != nil {
+		invite.Uses--
 		invite.UsedBy = in.Fingerprint
 		c.invites[invite.ID] = *invite
 		c.batch.Invite(*invite)
+		row.Invite = invite.ID
+		if c.set.Approve {
+			row.Standing = store.Pending
+		}
 	}
-	d := newMachine(store.Device{ID: name, Fingerprint: in.Fingerprint, Joined: c.now, Address: in.Address}, c.now)
+	d := newMachine(row, c.now)
 	d.reason = "has joined, but not connected yet"
 	c.devices[name], c.byKey[in.Fingerprint] = d, d
 	c.named = nil
 	c.batch.Device(d.row)
 	c.event(cluster.Event{Kind: cluster.DeviceJoined, Device: name, Reason: in.Address})
-	return wire.Joined{DeviceID: name}, nil
+	if row.Standing == store.Pending {
+		c.event(cluster.Event{Kind: cluster.DevicePending, Device: name})
+	}
+	return wire.Joined{DeviceID: name, Pending: row.Standing == store.Pending}, nil
 }
 
 // mayJoin checks the invitation, or the admin token. All that can be wrong with an invitation has one answer.
 func (c *Core) mayJoin(fingerprint string, j *wire.Join) (*store.Invite, error) {
 	if j.Token != "" {
 		t, err := c.token(j.Token)
-		if err == nil && !t.May(wire.RoleAdmin) {
+		if err == nil && !wire.Role(t.Role).May(wire.RoleAdmin) {
 			err = wire.Errorf(wire.ErrForbidden, "join: only an admin token enrols a device")
 		}
 		return nil, err
 	}
 	i, ok := c.invites[j.Invite]
 	right := wire.SameHash(i.Hash, wire.JoinCode{ID: j.Invite, Secret: j.Secret}.Hash())
-	if !ok || !right || c.now.After(i.Expires) || i.UsedBy != "" && i.UsedBy != fingerprint {
+	d := c.byKey[fingerprint]
+	joined := d != nil && d.row.Invite == i.ID
+	if !ok || !right || c.now.After(i.Expires) || i.Uses < 1 && !joined {
 		return nil, fmt.Errorf("%w; make another with rc-ctl invite", wire.ErrJoin)
 	}
 	return &i, nil
@@ -131,9 +147,9 @@ func (c *Core) freeName(wish string) (string, error) {
 
 // helloWorker begins a worker's session.
 func (c *Core) helloWorker(in *Input, version int, h *wire.Hello) error {
-	d := c.byKey[in.Fingerprint]
-	if d == nil {
-		return wire.Errorf(wire.ErrAuth, "this device has not joined, or was removed; make a join code with rc-ctl invite")
+	d, err := c.enrolled(in.Fingerprint)
+	if err != nil {
+		return err
 	}
 	// An old hello that comes late must not push out a newer session.
 	if h.BootCount < d.row.BootCount || h.BootCount == d.row.BootCount && h.Session <= d.newest {
@@ -149,7 +165,7 @@ func (c *Core) helloWorker(in *Input, version int, h *wire.Hello) error {
 	d.newest = h.Session
 	d.row.BootCount, d.row.Address, d.row.Seen = h.BootCount, in.Address, c.now
 	c.batch.Device(d.row)
-	s := &session{id: in.Session, role: wire.RoleWorker, principal: d.row.ID, device: d}
+	s := &session{id: in.Session, role: wire.RoleWorker, principal: d.row.ID, device: d, who: "device " + d.row.ID, from: in.Address}
 	c.sessions[s.id], d.session = s, s
 	d.says, d.reason = device.Online, ""
 	d.woke(c.now)
@@ -159,10 +175,33 @@ func (c *Core) helloWorker(in *Input, version int, h *wire.Hello) error {
 	for _, t := range d.held {
 		t.number, t.recalled = 0, false // of no assignment on this connection
 	}
-	c.effects = append(c.effects, Effect{Session: s.id, Role: wire.RoleWorker, Message: wire.Message{Type: wire.TypeWelcome, ReplyTo: in.Message.ID, Body: wire.Welcome{
+	c.effects = append(c.effects, Effect{Session: s.id, Role: wire.RoleWorker, Who: standing{who: s.who, from: s.from}, Message: wire.Message{Type: wire.TypeWelcome, ReplyTo: in.Message.ID, Body: wire.Welcome{
 		Protocol: version, Software: c.self, MainNode: c.set.Name, Role: wire.RoleWorker, DeviceID: d.row.ID,
-		Heartbeat: c.set.Heartbeat.Seconds(), Lease: c.set.Lease().Seconds(), Incarnation: c.incarnation, Addresses: c.addresses, Held: held}}})
+		Heartbeat: c.set.Heartbeat.Seconds(), Lease: c.set.Lease().Seconds(), Incarnation: c.incarnation, Addresses: c.addresses, Fingerprint: c.fingerprint, Held: held}}})
 	c.update(d)
+	return nil
+}
+
+// enrolled finds the device that has a key, if it may come in.
+func (c *Core) enrolled(fingerprint string) (*machine, error) {
+	if err := c.notRevoked(fingerprint); err != nil {
+		return nil, err
+	}
+	d := c.byKey[fingerprint]
+	switch {
+	case d == nil:
+		return nil, wire.Errorf(wire.ErrAuth, "this device has not joined; make a join code with rc-ctl invite")
+	case d.row.Standing == store.Pending:
+		return nil, &wire.Error{Code: "E_PENDING", RetryAfter: (c.set.Heartbeat / 2).Milliseconds(),
+			Text: d.row.ID + " has joined and waits to be approved: rc-ctl approve " + d.row.ID + " on the main node"}
+	}
+	return d, nil
+}
+
+func (c *Core) notRevoked(fingerprint string) error {
+	if name, gone := c.revoked[fingerprint]; gone {
+		return &wire.Error{Code: "E_REVOKED", Text: "this device was removed from the cluster as " + name + ", and its key with it; to join anew, empty its data directory"}
+	}
 	return nil
 }
 
@@ -171,13 +210,13 @@ const filesOf = "files of "
 
 // helloFiles begins a session for a device's files, beside the one for all else.
 func (c *Core) helloFiles(in *Input, version int) error {
-	d := c.byKey[in.Fingerprint]
-	if d == nil {
-		return wire.Errorf(wire.ErrAuth, "this device has not joined, or was removed; make a join code with rc-ctl invite")
+	d, err := c.enrolled(in.Fingerprint)
+	if err != nil {
+		return err
 	}
-	s := &session{id: in.Session, role: wire.RoleFiles, principal: filesOf + d.row.ID}
+	s := &session{id: in.Session, role: wire.RoleFiles, principal: filesOf + d.row.ID, token: filesOf + d.row.ID, who: "device " + d.row.ID, from: in.Address}
 	c.sessions[s.id] = s
-	c.effects = append(c.effects, Effect{Session: s.id, Role: s.role, Message: wire.Message{Type: wire.TypeWelcome, ReplyTo: in.Message.ID, Body: wire.Welcome{
+	c.effects = append(c.effects, Effect{Session: s.id, Role: s.role, Who: standing{who: s.who, from: s.from}, Message: wire.Message{Type: wire.TypeWelcome, ReplyTo: in.Message.ID, Body: wire.Welcome{
 		Protocol: version, Software: c.self, MainNode: c.set.Name, Role: s.role, DeviceID: d.row.ID}}})
 	return nil
 }
@@ -339,13 +378,26 @@ func (c *Core) actOnDevice(a *deviceAction) error {
 		c.drain(d, a.within)
 	case wire.TypeUndrain:
 		c.undrain(d)
+	case wire.TypeApprove:
+		return c.approve(d)
 	case wire.TypeWake:
 		return c.wakeNow(d)
 	}
 	return nil
 }
 
-// remove forgets a device and its key. What it held goes back to the queue; it is not the device's loss but the owner's will.
+// approve lets a device in that has joined. It asks every half minute.
+func (c *Core) approve(d *machine) error {
+	if d.row.Standing != store.Pending {
+		return wire.Errorf(wire.ErrConflict, "approve: %s does not wait to be approved", d.row.ID)
+	}
+	d.row.Standing = store.Trusted
+	c.batch.Device(d.row)
+	c.event(cluster.Event{Kind: cluster.DeviceApproved, Device: d.row.ID})
+	return nil
+}
+
+// remove forgets a device and bars its key. What it held goes back to the queue; it is not the device's loss but the owner's will.
 func (c *Core) remove(d *machine) {
 	s := d.session
 	for _, t := range d.holding() {
@@ -354,16 +406,12 @@ func (c *Core) remove(d *machine) {
 		}
 		c.lose(t, "its device was removed", abandoned)
 	}
-	// The code that it joined with is not to let it in again.
-	for id, i := range c.invites {
-		if i.UsedBy == d.row.Fingerprint {
-			i.UsedBy = "removed"
-			c.invites[id] = i
-			c.batch.Invite(i)
-		}
+	if d.row.Standing != store.Untrusted {
+		c.revoked[d.row.Fingerprint] = d.row.ID
+		c.batch.Revoke(store.Revoked{Fingerprint: d.row.Fingerprint, Device: d.row.ID, At: c.now})
 	}
 	if s != nil {
-		c.say(s.id, wire.Message{Type: wire.TypeError, Body: wire.NewError(wire.Errorf(wire.ErrAuth, "this device was removed"))})
+		c.say(s.id, wire.Message{Type: wire.TypeError, Body: wire.NewError(c.notRevoked(d.row.Fingerprint))})
 		c.hangUp(s)
 	}
 	c.endSessions(filesOf + d.row.ID)

@@ -1,6 +1,7 @@
 package mainnode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,6 +89,11 @@ func (c *conn) fileGet(m *wire.Message, role wire.Role) error {
 	var g wire.FileGet
 	if err := m.Decode(&g); err != nil {
 		return err
+	}
+	if owner := c.owner(); owner != "" {
+		if mine, err := c.node.db.OwnsFile(context.Background(), g.SHA256, owner); err != nil || !mine {
+			return cmp.Or(err, wire.Errorf(wire.ErrNoFile, "file %.12s…", g.SHA256))
+		}
 	}
 	f, size, err := c.node.files.Get(g.SHA256)
 	if errors.Is(err, depot.ErrNotHere) {

@@ -3,6 +3,7 @@ package mainnode
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
@@ -108,12 +109,13 @@ func (w *wakes) wake(ids []task.ID) {
 const followPage = 256 // events at a time
 
 // followEvents sends the events that a follower asked for, and says where to go on.
-func (n *Node) followEvents(ctx context.Context, f *wire.FollowEvents, send func(string, any) error) (wire.Followed, error) {
+// Of an owner's are those of the owner's jobs, and of devices and the main node.
+func (n *Node) followEvents(ctx context.Context, f *wire.FollowEvents, owner string, send func(string, any) error) (wire.Followed, error) {
 	seq, err := n.firstEvent(ctx, f)
 	if err != nil {
 		return wire.Followed{}, err
 	}
-	match := wire.NewEventMatch(&f.Filter)
+	match, own := wire.NewEventMatch(&f.Filter), n.newOwnEvents(owner)
 	for {
 		page, last, changed, ok := n.events.after(seq, followPage)
 		if !ok {
@@ -126,6 +128,11 @@ func (n *Node) followEvents(ctx context.Context, f *wire.FollowEvents, send func
 		}
 		for i := range page {
 			if seq = page[i].Seq; match.Wants(&page[i]) {
+				if mine, err := own.are(ctx, &page[i]); err != nil {
+					return wire.Followed{Next: seq}, err
+				} else if !mine {
+					continue
+				}
 				if err := n.sendEvent(ctx, &page[i], f.Output, send); err != nil {
 					return wire.Followed{Next: seq}, err
 				}
@@ -143,6 +150,41 @@ func (n *Node) followEvents(ctx context.Context, f *wire.FollowEvents, send func
 			return wire.Followed{Next: seq}, nil
 		}
 	}
+}
+
+// ownEvents are those that somebody may see who sees their own jobs alone.
+type ownEvents struct {
+	node  *Node
+	owner string
+	known map[task.JobID]bool
+}
+
+const mostKnown = 4096 // jobs, for one follower
+
+func (n *Node) newOwnEvents(owner string) *ownEvents {
+	return &ownEvents{n, owner, map[task.JobID]bool{}}
+}
+
+func (o *ownEvents) are(ctx context.Context, e *cluster.Event) (bool, error) {
+	switch {
+	case o.owner == "":
+		return true, nil
+	case e.Job == 0:
+		return e.Task == 0 && (strings.HasPrefix(string(e.Kind), "device_") || strings.HasPrefix(string(e.Kind), "main_")), nil
+	}
+	mine, known := o.known[e.Job]
+	if !known {
+		owner, _, err := o.node.db.JobOwner(ctx, e.Job)
+		if err != nil {
+			return false, err
+		}
+		if len(o.known) >= mostKnown {
+			clear(o.known)
+		}
+		mine = owner == o.owner
+		o.known[e.Job] = mine
+	}
+	return mine, nil
 }
 
 // firstEvent is the number after which a follower begins.
@@ -177,6 +219,24 @@ func (n *Node) sendEvent(ctx context.Context, e *cluster.Event, output bool, sen
 }
 
 const outputPage = 256 << 10 // bytes at a time
+
+// followOutput is that of the node, for who may see the task.
+func (c *conn) followOutput(ctx context.Context, f *wire.FollowOutput, send func(string, any) error) (wire.OutputEnd, error) {
+	if c.owner() != "" {
+		id, err := c.node.db.Resolve(ctx, f.Task)
+		if err != nil {
+			return wire.OutputEnd{}, err
+		}
+		t, err := c.node.db.Task(ctx, id)
+		if err == nil {
+			err = c.owns(ctx, id, t.Job)
+		}
+		if err != nil {
+			return wire.OutputEnd{}, err
+		}
+	}
+	return c.node.followOutput(ctx, f, send)
+}
 
 // followOutput sends what a task printed. When the task is tried again it goes on with the new attempt from its beginning.
 func (n *Node) followOutput(ctx context.Context, f *wire.FollowOutput, send func(string, any) error) (wire.OutputEnd, error) {

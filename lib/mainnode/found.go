@@ -12,12 +12,15 @@ import (
 
 // beFound answers who looks for main nodes on the local network, if this one can be reached from there.
 func (n *Node) beFound(ctx context.Context, group *sync.WaitGroup) {
-	self := discovery.Node{Name: n.core.set.Name, Fingerprint: n.core.fingerprint, Addresses: n.core.addresses}
+	self := discovery.Node{Name: n.core.set.Name, Addresses: n.core.addresses}
 	if n.discovery == "" || len(self.Addresses) == 0 || !isLoopback(n.discovery) && !slices.ContainsFunc(self.Addresses, isElsewhere) {
 		return
 	}
 	group.Go(func() {
-		if err := discovery.Answer(ctx, n.discovery, func() discovery.Node { return self }); err != nil {
+		if err := discovery.Answer(ctx, n.discovery, func() discovery.Node {
+			self.Fingerprint = n.keys.fingerprint()
+			return self
+		}); err != nil {
 			n.log.Warn("devices will not find this main node by themselves; join codes tell them where it is", "err", err)
 		}
 	})

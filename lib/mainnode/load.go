@@ -24,7 +24,7 @@ func NewCore(ctx context.Context, set Settings, db *store.DB, log *slog.Logger, 
 		set: set, db: db.ForWriter(), ctx: ctx, log: log, lease: lease, started: now, now: now,
 		tasks: map[task.ID]*openTask{}, queue: scheduler.NewQueue(set.Ageing),
 		devices: map[string]*machine{}, byKey: map[string]*machine{}, crowded: map[*machine]struct{}{},
-		sessions: map[int64]*session{}, tokens: map[string]store.Token{}, invites: map[string]store.Invite{},
+		sessions: map[int64]*session{}, tokens: map[string]store.Token{}, rates: map[string]*rate{}, invites: map[string]store.Invite{}, revoked: map[string]string{}, failures: failures{}, guesses: guesses{},
 		bodies: newBodies(), pending: true,
 	}
 	for _, load := range []func() error{c.loadMeta, c.loadDevices, c.loadAccess, c.loadTasks, c.loadCounts} {
@@ -69,6 +69,25 @@ func (c *Core) loadAccess() error {
 	}
 	for _, t := range tokens {
 		c.tokens[t.ID] = t
+	}
+	revoked, err := c.db.Revoked(c.ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range revoked {
+		c.revoked[r.Fingerprint] = r.Device
+	}
+	if c.audited, err = c.db.LastAudited(c.ctx); err != nil {
+		return err
+	}
+	return c.loadInvites()
+}
+
+// loadInvites takes the codes that are good still. Where the clock is behind what has happened it is not known how long they were good: then none is.
+func (c *Core) loadInvites() error {
+	newest, err := c.db.Events(c.ctx, c.lastEvent-1, 1)
+	if err != nil || len(newest) > 0 && c.now.Before(newest[0].Time) {
+		return err
 	}
 	invites, err := c.db.Invites(c.ctx)
 	for _, i := range invites {
@@ -126,6 +145,7 @@ func (c *Core) Start(now time.Time) Round {
 		c.batch.Set("incarnation", c.incarnation)
 	}
 	c.event(cluster.Event{Kind: cluster.MainStarted, Reason: c.self})
+	c.audit(entry{Who: whoMain, What: "start", On: c.self, Result: "ok"})
 	for _, id := range slices.Sorted(maps.Keys(c.tasks)) { // of a device that was removed while the main node was ending
 		if t := c.tasks[id]; t.row.State != task.Queued && t.device == nil {
 			c.lose(t, "its device was removed", abandoned)
@@ -151,10 +171,10 @@ func value(t *time.Time) time.Time {
 
 // adminToken gives the token that commands on this host use: the one that is kept in its file, or a new one.
 func (c *Core) adminToken(kept string) string {
-	if t, err := c.token(kept); err == nil && t.May(wire.RoleAdmin) {
+	if t, err := c.token(kept); err == nil && t.Kind == store.TokenKept && wire.Role(t.Role).May(wire.RoleAdmin) {
 		return kept
 	}
 	t := wire.NewToken(wire.RoleAdmin)
-	c.keepToken(t, "commands on the main node's host", 0)
+	c.keepToken(t, "commands on the main node's host", 0, cluster.Whole)
 	return t.String()
 }

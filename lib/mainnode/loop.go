@@ -22,6 +22,7 @@ type loop struct {
 	events *eventLog
 	lately *lately
 	wakes  *wakes
+	bell   *bell
 	act    func([]Effect) // says what was decided
 	beat   func()         // tells the watchdog that the loop is alive
 
@@ -108,6 +109,8 @@ func (l *loop) last(inputs []*Input, now time.Time) error {
 		c.step(in)
 	}
 	c.event(cluster.Event{Kind: cluster.MainStopping})
+	c.sumUp(true)
+	c.audit(entry{Who: whoMain, What: "stop", Result: "ok"})
 	err := l.commit(c.decided())
 	if errors.Is(err, errNotCommitted) {
 		return l.giveUp(inputs, now)
@@ -131,6 +134,9 @@ func (l *loop) commit(r Round) error {
 	l.events.add(r.Events, c.lastEvent)
 	l.act(r.Effects)
 	l.wakes.wake(r.Touched)
+	if r.Batch.Audits() {
+		l.bell.ring()
+	}
 	l.log(r.Events)
 	return nil
 }

@@ -69,7 +69,7 @@ func TestSilenceInRealTime(t *testing.T) {
 		id := reply.(wire.Submitted).Tasks[0]
 		// Events tell when people were told, and when the task was given up.
 		var offline, requeued time.Duration
-		_, err := n.followEvents(t.Context(), &wire.FollowEvents{Follow: true}, func(_ string, body any) error {
+		_, err := n.followEvents(t.Context(), &wire.FollowEvents{Follow: true}, "", func(_ string, body any) error {
 			switch e := body.(wire.Event); e.Kind {
 			case cluster.DeviceOffline:
 				offline = time.Since(began)
@@ -104,7 +104,7 @@ func TestFollowersMissNothing(t *testing.T) {
 		for _, pause := range []time.Duration{0, time.Millisecond, 20 * time.Millisecond} {
 			followers.Go(func() {
 				last := int64(0)
-				_, err := n.followEvents(t.Context(), &wire.FollowEvents{Follow: true}, func(_ string, body any) error {
+				_, err := n.followEvents(t.Context(), &wire.FollowEvents{Follow: true}, "", func(_ string, body any) error {
 					e := body.(wire.Event)
 					if e.Seq != last+1 {
 						return fmt.Errorf("after event %d came %d", last, e.Seq)

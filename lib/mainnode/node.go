@@ -3,12 +3,10 @@ package mainnode
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +25,7 @@ import (
 const (
 	fileDatabase = "cluster.db"
 	fileIdentity = "main.pem"
+	fileFormer   = "main.former.pem" // the key before that, while it is good
 	fileBallast  = "ballast"
 )
 
@@ -35,15 +34,17 @@ type Node struct {
 	dir    string
 	log    *slog.Logger
 	db     *store.DB
+	keys   *keys
 	tls    *tls.Config
 	core   *Core
 	loop   *loop
 	events *eventLog
 	lately lately
 	wakes  *wakes
+	bell   *bell // rings when the audit log has another line
 
 	lastSession atomic.Int64
-	strangers   strangers
+	strangers   *strangers
 	backup      Backup
 	files       *depot.Depot
 	filesLimit  atomic.Int64
@@ -70,7 +71,7 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 			db.Close()
 		}
 	}()
-	identity, err := loadIdentity(filepath.Join(dir, fileIdentity), set.Name)
+	keys, err := loadKeys(dir, set.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -78,12 +79,12 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 	if err != nil {
 		return nil, err
 	}
-	core.self, core.fingerprint = self, identity.Fingerprint()
+	core.self, core.fingerprint = self, keys.fingerprint()
 	if beat == nil {
 		beat = func() {}
 	}
-	n = &Node{dir: dir, log: log, db: db, tls: identity.ServerTLS(), core: core, events: newEventLog(core.lastEvent), wakes: newWakes(),
-		strangers: strangers{from: map[netip.Addr]int{}}, conns: map[int64]*conn{}, backup: set.Backup}
+	n = &Node{dir: dir, log: log, db: db, keys: keys, tls: wire.ServerTLS(keys.pick), core: core, events: newEventLog(core.lastEvent), wakes: newWakes(), bell: newBell(),
+		strangers: newStrangers(), conns: map[int64]*conn{}, backup: set.Backup}
 	if n.files, err = openFiles(dir); err != nil {
 		return nil, err
 	}
@@ -91,27 +92,8 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 	n.wakeTo, n.discovery = set.WakeTo, set.Discovery
 	ballast := store.NewBallast(filepath.Join(dir, fileBallast))
 	core.roomNeeded = ballast.Needs()
-	n.loop = &loop{ballast: ballast, core: core, in: make(chan *Input, maxBatch), events: n.events, lately: &n.lately, wakes: n.wakes, act: n.act, beat: beat}
+	n.loop = &loop{ballast: ballast, core: core, in: make(chan *Input, maxBatch), events: n.events, lately: &n.lately, wakes: n.wakes, bell: n.bell, act: n.act, beat: beat}
 	return n, n.firstRound()
-}
-
-// loadIdentity reads the main node's key, or makes one at the first start.
-func loadIdentity(path, name string) (*wire.Identity, error) {
-	b, err := os.ReadFile(path)
-	if err == nil {
-		return wire.ParseIdentity(b)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	identity, err := wire.NewIdentity(name)
-	if err != nil {
-		return nil, err
-	}
-	if b, err = identity.PEM(); err != nil {
-		return nil, err
-	}
-	return identity, cli.WriteFile(path, b, 0o600)
 }
 
 // firstRound notes the start and leaves in the data directory what commands on this host need.
@@ -148,7 +130,7 @@ func keepFile(path, line string, perm fs.FileMode) error {
 }
 
 // Fingerprint is what others know this main node by.
-func (n *Node) Fingerprint() string { return n.core.fingerprint }
+func (n *Node) Fingerprint() string { return n.keys.fingerprint() }
 
 // Announce leaves in the data directory where this main node can be reached.
 func (n *Node) Announce(listeners ...net.Listener) error {
@@ -223,8 +205,8 @@ func (n *Node) accept(ctx context.Context, l net.Listener, sessions *sync.WaitGr
 				return
 			}
 		}
-		if !n.strangers.admit(raw.RemoteAddr()) {
-			n.log.Warn("too many connections that have not said who they are", "from", raw.RemoteAddr().String())
+		if !n.strangers.admit(raw, time.Now()) {
+			n.log.Debug("connections come too fast from there", "from", raw.RemoteAddr().String())
 			raw.Close()
 			continue
 		}
@@ -249,7 +231,7 @@ func (n *Node) forget(c *conn) {
 	defer n.mu.Unlock()
 	delete(n.conns, c.id)
 	if c.role.Load() == nil {
-		n.strangers.leave(c.wire.RemoteAddr())
+		n.strangers.leave(c.raw, false)
 	}
 }
 
@@ -274,13 +256,19 @@ func (n *Node) act(effects []Effect) {
 			go n.sendWake(e.Wake)
 			continue
 		}
+		if e.After > 0 {
+			late := *e
+			late.After = 0
+			time.AfterFunc(e.After, func() { n.act([]Effect{late}) })
+			continue
+		}
 		c := n.conns[e.Session]
 		if c == nil {
 			continue
 		}
 		if e.Role != "" && c.role.Load() == nil {
-			c.welcomed(e.Role)
-			n.strangers.leave(c.wire.RemoteAddr())
+			c.welcomed(e.Role, e.Who)
+			n.strangers.leave(c.raw, true)
 		}
 		if e.Message.Type != "" {
 			c.out.put(e.Message)

@@ -53,7 +53,7 @@ func TestRemovedDeviceCannotComeBackWithItsOldCode(t *testing.T) {
 	r.ask(admin, &deviceAction{verb: wire.TypeRemove, name: "pi"})
 	for range 2 {
 		r.last++
-		if e, ok := r.join(r.last, join).(*wire.Error); !ok || e.Code != "E_JOIN_TOKEN" {
+		if e, ok := r.join(r.last, join).(*wire.Error); !ok || e.Code != "E_REVOKED" {
 			t.Errorf("answer %v", e)
 		}
 		r.start() // and not after a restart either

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/device"
@@ -33,6 +34,9 @@ var forCore = map[string]func() any{
 	wire.TypeTokenMake:    func() any { return new(wire.MakeToken) },
 	wire.TypeTokenList:    func() any { return new(tokenList) },
 	wire.TypeTokenRevoke:  func() any { return new(wire.RevokeToken) },
+	wire.TypeLoginMake:    func() any { return new(wire.MakeLogin) },
+	wire.TypeLogin:        func() any { return new(login) },
+	wire.TypeLogout:       func() any { return new(logout) },
 }
 
 // asked are the messages that only ask; they are answered here, from the store or from a look at the core.
@@ -60,7 +64,7 @@ func Decode(m *wire.Message) (body any, err error) {
 }
 
 // take takes one message. An error is the answer to it, or the end of the connection.
-func (c *conn) take(ctx context.Context, m wire.Message, peer, address string) error {
+func (c *conn) take(ctx context.Context, m wire.Message) error {
 	if body, err := Decode(&m); err != nil {
 		return err
 	} else if body != nil {
@@ -70,17 +74,26 @@ func (c *conn) take(ctx context.Context, m wire.Message, peer, address string) e
 			}
 		}
 		m.Data = nil
-		return c.node.give(&Input{Session: c.id, Fingerprint: peer, Address: address, Message: m, Body: body})
+		in := &Input{Session: c.id, Fingerprint: c.peer, Address: c.address, Local: c.local, Message: m, Body: body}
+		if s, ok := body.(*wire.Submit); ok {
+			in.Digest = digest(s.Tasks)
+		}
+		return c.node.give(in)
 	}
 	role, _ := c.role.Load().(wire.Role)
+	if role == "" {
+		return wire.Errorf(wire.ErrAuth, "%.40s before hello", m.Type)
+	}
 	switch m.Type {
+	case wire.TypeRotateKey:
+		return c.rotateKey(ctx, &m, role)
 	case wire.TypeFilePut:
 		return c.filePut(&m, role)
 	case wire.TypeFileGet:
 		return c.fileGet(&m, role)
 	case wire.TypeCancel, wire.TypeRetry:
 		return c.act(ctx, &m, role)
-	case wire.TypeDrain, wire.TypeUndrain, wire.TypeRemove, wire.TypeWake:
+	case wire.TypeDrain, wire.TypeUndrain, wire.TypeRemove, wire.TypeApprove, wire.TypeWake:
 		var d wire.NameDevice
 		if err := m.Decode(&d); err != nil {
 			return err
@@ -226,7 +239,7 @@ func (c *conn) device(ctx context.Context, m *wire.Message) (any, error) {
 	}
 	shown.Tasks = []task.Task{}
 	if len(held) > 0 {
-		found, err := c.node.db.Tasks(ctx, store.Filter{Tasks: held}, 0, len(held), false)
+		found, err := c.node.db.Tasks(ctx, store.Filter{Tasks: held, Owner: c.owner()}, 0, len(held), false)
 		if err != nil {
 			return nil, err
 		}
@@ -254,7 +267,9 @@ func (c *conn) tasks(ctx context.Context, m *wire.Message) (any, error) {
 	if ask.Limit > 0 {
 		limit = min(limit, ask.Limit)
 	}
-	found, err := c.node.db.Tasks(ctx, storeFilter(&ask.Filter), ask.After, limit, ask.Newest)
+	filter := storeFilter(&ask.Filter)
+	filter.Owner = c.owner()
+	found, err := c.node.db.Tasks(ctx, filter, ask.After, limit, ask.Newest)
 	if err != nil {
 		return nil, err
 	}
@@ -321,6 +336,9 @@ func (c *conn) task(ctx context.Context, m *wire.Message) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.owns(ctx, id, t.Job); err != nil {
+		return nil, err
+	}
 	attempts, err := c.node.db.Attempts(ctx, id)
 	if err != nil {
 		return nil, err
@@ -348,6 +366,9 @@ func (c *conn) act(ctx context.Context, m *wire.Message, role wire.Role) error {
 	done, err := c.actOn(ctx, m, &sel)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", m.Type, err)
+	}
+	if e := c.auditAct(ctx, m, &sel, done.Count, err); err == nil {
+		err = e
 	}
 	c.out.waitFor(fewAnswers)
 	c.reply(*m, done, err)
@@ -381,6 +402,43 @@ func (c *conn) actOn(ctx context.Context, m *wire.Message, sel *wire.Select) (do
 	return done, nil
 }
 
+// auditAct audits what was done to tasks.
+func (c *conn) auditAct(ctx context.Context, m *wire.Message, sel *wire.Select, count int, refused error) error {
+	e := entry{Who: c.who.Load().who, From: c.who.Load().from, What: m.Type, Count: count, Result: "ok", On: brief(sel)}
+	return c.node.loop.ask(ctx, func(core *Core) {
+		if refused != nil {
+			core.failed(e, refused)
+			return
+		}
+		core.audit(e)
+	})
+}
+
+// brief says what a selection selects, of many things only the first.
+func brief(sel *wire.Select) string {
+	var b strings.Builder
+	add := func(names []string) {
+		for i, name := range names {
+			if i == 8 {
+				b.WriteString(" …")
+				return
+			}
+			fmt.Fprintf(&b, " %.64s", name)
+		}
+	}
+	add(sel.Tasks)
+	for _, j := range sel.Jobs[:min(len(sel.Jobs), 8)] {
+		b.WriteString(" " + j.String())
+	}
+	for _, s := range sel.States {
+		b.WriteString(" " + s.String())
+	}
+	if sel.Device != "" {
+		fmt.Fprintf(&b, " on %.64s", sel.Device)
+	}
+	return strings.TrimSpace(b.String())
+}
+
 // selected finds the tasks of a selection. Naming one that does not exist is an error; a state that none is in is not.
 func (c *conn) selected(ctx context.Context, sel *wire.Select) (ids []task.ID, err error) {
 	if len(sel.Tasks)+len(sel.Jobs)+len(sel.States) == 0 && sel.Device == "" {
@@ -392,13 +450,13 @@ func (c *conn) selected(ctx context.Context, sel *wire.Select) (ids []task.ID, e
 		if err != nil {
 			return nil, err
 		}
-		filters = append(filters, store.Filter{States: sel.States, Device: sel.Device, Tasks: named})
+		filters = append(filters, store.Filter{States: sel.States, Device: sel.Device, Owner: c.owner(), Tasks: named})
 	}
 	for _, j := range sel.Jobs {
-		filters = append(filters, store.Filter{States: sel.States, Device: sel.Device, Job: j})
+		filters = append(filters, store.Filter{States: sel.States, Device: sel.Device, Owner: c.owner(), Job: j})
 	}
 	if len(filters) == 0 {
-		filters = append(filters, store.Filter{States: sel.States, Device: sel.Device})
+		filters = append(filters, store.Filter{States: sel.States, Device: sel.Device, Owner: c.owner()})
 	}
 	for _, f := range filters {
 		found, err := c.node.db.TaskIDs(ctx, f)
@@ -421,7 +479,7 @@ func (c *conn) resolve(ctx context.Context, texts []string) (ids []task.ID, err 
 		}
 		ids = append(ids, id)
 	}
-	known, err := c.node.db.TaskIDs(ctx, store.Filter{Tasks: ids})
+	known, err := c.node.db.TaskIDs(ctx, store.Filter{Tasks: ids, Owner: c.owner()})
 	if err != nil {
 		return nil, err
 	}
@@ -455,7 +513,7 @@ func (c *conn) stream(ctx context.Context, m wire.Message) error {
 		}
 		follow = f.Follow
 		run = func(ctx context.Context) {
-			end, err := c.node.followEvents(ctx, f, send)
+			end, err := c.node.followEvents(ctx, f, c.owner(), send)
 			c.reply(m, end, err)
 		}
 	case wire.TypeFollowOutput:
@@ -468,9 +526,19 @@ func (c *conn) stream(ctx context.Context, m wire.Message) error {
 		}
 		follow = f.Follow
 		run = func(ctx context.Context) {
-			end, err := c.node.followOutput(ctx, f, send)
+			end, err := c.followOutput(ctx, f, send)
 			c.reply(m, end, err)
 		}
+	case wire.TypeFollowAudit:
+		f := new(wire.FollowAudit)
+		if err := m.Decode(f); err != nil {
+			return err
+		}
+		if role, _ := c.role.Load().(wire.Role); !role.May(wire.RoleAdmin) {
+			return wire.Errorf(wire.ErrForbidden, "follow_audit: this needs a token of the role admin, yours is %s", role)
+		}
+		follow = f.Follow
+		run = func(ctx context.Context) { c.reply(m, none{}, c.node.followAudit(ctx, f, send)) }
 	case wire.TypeUnfollow:
 		var u wire.Unfollow
 		if err := m.Decode(&u); err != nil {

@@ -9,10 +9,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/retire-cluster/retire-cluster/lib/task"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
@@ -34,12 +36,44 @@ const (
 type conn struct {
 	id   int64
 	node *Node
+	raw  net.Conn
 	wire *wire.Conn
 	log  *slog.Logger
 
 	role    atomic.Value // wire.Role, set with welcome
+	who     atomic.Pointer[standing]
+	peer    string // fingerprint of the other side's certificate; empty: it has shown none
+	address string // of the other side
+	local   string // the user of this host at the other side; empty: it came by the network
 	out     outbox
 	follows follows
+}
+
+// standing is who a session speaks for.
+type standing struct {
+	owner     string // whose jobs alone it may see; empty: all
+	who, from string // for the audit log
+}
+
+// owner is whose jobs alone the session may see; empty: all.
+func (c *conn) owner() string {
+	if s := c.who.Load(); s != nil {
+		return s.owner
+	}
+	return ""
+}
+
+// owns refuses what belongs to somebody else, as if it were not there.
+func (c *conn) owns(ctx context.Context, id task.ID, job task.JobID) error {
+	mine := c.owner()
+	if mine == "" {
+		return nil
+	}
+	owner, _, err := c.node.db.JobOwner(ctx, job)
+	if err == nil && owner != mine {
+		err = wire.Errorf(task.ErrNotFound, "task %s", id)
+	}
+	return err
 }
 
 // serve speaks with one peer until either side ends it.
@@ -48,19 +82,18 @@ func (n *Node) serve(ctx context.Context, raw net.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	raw.SetDeadline(time.Now().Add(strangerTime))
-	secure, err := n.secure(ctx, raw)
-	if err != nil {
-		n.strangers.leave(raw.RemoteAddr())
+	c := &conn{id: n.lastSession.Add(1), node: n, raw: raw}
+	if err := c.meet(ctx, raw); err != nil {
+		n.strangers.leave(raw, false)
 		n.log.Debug("connection refused", "from", raw.RemoteAddr().String(), "err", err)
 		return
 	}
-	c := &conn{id: n.lastSession.Add(1), node: n, wire: wire.NewConn(secure)}
 	c.log = n.log.With("session", c.id)
 	c.out.init()
 	c.follows.init()
 	n.open(c)
 	defer n.forget(c)
-	if peer := wire.PeerFingerprint(secure.ConnectionState()); peer != "" && n.enrolled(ctx, peer) {
+	if c.peer != "" && n.enrolled(ctx, c.peer) {
 		c.wire.SetLimit(wire.MaxMessage) // its hello lists all that it holds
 	}
 	// The end of the outbox ends the writer, which closes the connection, which ends the reader.
@@ -68,11 +101,28 @@ func (n *Node) serve(ctx context.Context, raw net.Conn) {
 	defer stop()
 	var writer sync.WaitGroup
 	writer.Go(func() { c.write(raw) })
-	c.read(ctx, secure)
+	c.read(ctx)
 	cancel()
 	c.follows.wait()
 	c.out.close()
 	writer.Wait()
+}
+
+// meet finds out who is at the other side, as far as that is to be seen before they speak.
+func (c *conn) meet(ctx context.Context, raw net.Conn) (err error) {
+	if u, ok := raw.(*net.UnixConn); ok {
+		c.wire = wire.NewConn(raw)
+		if c.local, err = localUser(u); err != nil {
+			c.wire.WriteMessages(wire.Message{Type: wire.TypeError, Body: wire.NewError(err)})
+		}
+		return err
+	}
+	c.address, _, _ = net.SplitHostPort(raw.RemoteAddr().String())
+	secure, err := c.node.secure(ctx, raw)
+	if err == nil {
+		c.wire, c.peer = wire.NewConn(secure), wire.PeerFingerprint(secure.ConnectionState())
+	}
+	return err
 }
 
 // secure looks at the first byte: TLS goes on, anything else is told off or left.
@@ -108,30 +158,53 @@ func (p *peeked) Read(b []byte) (int, error) {
 }
 
 // read takes messages until the connection ends. Its last word to the loop is that the session is over.
-func (c *conn) read(ctx context.Context, secure *tls.Conn) {
-	peer := wire.PeerFingerprint(secure.ConnectionState())
-	address, _, _ := net.SplitHostPort(secure.RemoteAddr().String())
+func (c *conn) read(ctx context.Context) {
 	defer c.node.give(&Input{Session: c.id})
-	bad := 0
+	bad, since := 0, time.Now()
 	for {
 		m, err := c.wire.ReadMessage()
 		if err == nil {
-			err = c.take(ctx, m, peer, address)
+			err = c.take(ctx, m)
 		}
 		switch {
 		case err == nil:
 		case errors.Is(err, wire.ErrJSON) || errors.Is(err, wire.ErrTooLarge) || errors.Is(err, wire.ErrField) || errors.Is(err, wire.ErrUnknownType) || isAnswer(err):
 			c.reply(m, nil, err)
-			if bad++; errors.Is(err, wire.ErrTooLarge) || errors.Is(err, wire.ErrJSON) && (c.role.Load() == nil || bad > 5) {
+			if isDenied(err) {
+				c.denied(&m, err)
+			}
+			if time.Since(since) > badTime {
+				bad, since = 0, time.Now()
+			}
+			unreadable := errors.Is(err, wire.ErrJSON)
+			if bad++; errors.Is(err, wire.ErrTooLarge) || unreadable && bad > mostBad || c.role.Load() == nil && (unreadable || isDenied(err)) {
 				return
 			}
 		default:
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				c.reply(m, nil, fmt.Errorf("no whole message came in time: %w", wire.ErrTimeout))
+			}
 			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
 				c.log.Debug("connection ended", "err", err)
 			}
 			return
 		}
 	}
+}
+
+// Messages that cannot be read, after which a peer is not listened to any longer.
+const (
+	mostBad = 5
+	badTime = time.Minute
+)
+
+// denied audits what was refused without the core.
+func (c *conn) denied(m *wire.Message, err error) {
+	e := entry{From: c.address, What: fmt.Sprintf("%.40s", m.Type)}
+	if who := c.who.Load(); who != nil {
+		e.Who, e.From = who.who, who.from
+	}
+	c.node.give(Ask(func(core *Core) { core.failed(e, err) }))
 }
 
 // isAnswer says whether an error is an answer to a message, rather than the end of the connection.
@@ -159,10 +232,11 @@ func (c *conn) reply(to wire.Message, body any, err error) {
 }
 
 // welcomed lets the session do what its role may, and gives it all the time it likes.
-func (c *conn) welcomed(role wire.Role) {
+func (c *conn) welcomed(role wire.Role, who standing) {
+	c.who.Store(&who)
 	c.role.Store(role)
 	c.wire.SetLimit(wire.MaxMessage)
-	c.wire.SetReadDeadline(time.Time{})
+	c.wire.BePatient()
 }
 
 // write sends what is put into the outbox, as much at once as there is.

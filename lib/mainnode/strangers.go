@@ -1,52 +1,143 @@
 package mainnode
 
 import (
+	"container/list"
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 )
 
-// Bounds on connections that have not been welcomed.
+// Bounds on connections that have not been welcomed. Addresses from which somebody was welcomed, and this host itself, have none of their own:
+// a hundred phones behind one router may come back at once.
 const (
 	maxStrangers     = 1024
-	maxStrangersFrom = 64 // one address other than this host's own
+	maxStrangersFrom = 64   // one address
+	newFrom          = 128  // connections that one address may make at once
+	newFromEvery     = 20   // and in a second, after that
+	mostAddresses    = 4096 // remembered
 )
 
-// strangers counts the connections that have not been welcomed.
+// strangers are the connections that have not been welcomed. Where there are too many the oldest makes room: who means it has spoken by then.
 type strangers struct {
-	mu   sync.Mutex
-	all  int
-	from map[netip.Addr]int
+	mu    sync.Mutex
+	all   *list.List // of *visitor, the oldest first
+	of    map[net.Conn]*list.Element
+	from  map[netip.Addr]int
+	pace  map[netip.Addr]*pace
+	known map[netip.Addr]bool // somebody was welcomed from there
 }
 
-// admit takes one more, unless there are too many.
-func (s *strangers) admit(a net.Addr) bool {
+type visitor struct {
+	conn net.Conn
+	from netip.Addr
+}
+
+// pace is how many connections an address may make now.
+type pace struct {
+	left float64
+	at   time.Time
+}
+
+func newStrangers() *strangers {
+	return &strangers{all: list.New(), of: map[net.Conn]*list.Element{}, from: map[netip.Addr]int{}, pace: map[netip.Addr]*pace{}, known: map[netip.Addr]bool{}}
+}
+
+// admit takes one more, unless its address makes them too fast.
+func (s *strangers) admit(c net.Conn, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ip := address(a)
-	if s.all >= maxStrangers || s.from[ip] >= maxStrangersFrom && !ip.IsLoopback() {
-		return false
+	from := address(c.RemoteAddr())
+	if !s.isExempt(from) {
+		if !s.mayCome(from, now) {
+			return false
+		}
+		if s.from[from] >= maxStrangersFrom {
+			s.showOut(func(v *visitor) bool { return v.from == from })
+		}
 	}
-	s.all++
-	s.from[ip]++
+	if s.all.Len() >= maxStrangers {
+		s.showOut(func(*visitor) bool { return true })
+	}
+	s.of[c] = s.all.PushBack(&visitor{c, from})
+	s.from[from]++
 	return true
 }
 
-// leave gives a place back: the stranger was welcomed, or is gone.
-func (s *strangers) leave(a net.Addr) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all--
-	ip := address(a)
-	if s.from[ip]--; s.from[ip] <= 0 {
-		delete(s.from, ip)
+// isExempt says whether an address is this host's usual one, or one from which somebody was welcomed.
+func (s *strangers) isExempt(a netip.Addr) bool {
+	return !a.IsValid() || s.known[a] || a == netip.IPv6Loopback() || a == netip.AddrFrom4([4]byte{127, 0, 0, 1})
+}
+
+func (s *strangers) mayCome(from netip.Addr, now time.Time) bool {
+	if len(s.pace) >= mostAddresses {
+		clear(s.pace)
+	}
+	p := s.pace[from]
+	if p == nil {
+		p = &pace{newFrom, now}
+		s.pace[from] = p
+	}
+	p.left = min(newFrom, p.left+max(0, now.Sub(p.at).Seconds())*newFromEvery)
+	p.at = now
+	if p.left < 1 {
+		return false
+	}
+	p.left--
+	return true
+}
+
+// showOut closes the oldest of which this is true.
+func (s *strangers) showOut(which func(*visitor) bool) {
+	for e := s.all.Front(); e != nil; e = e.Next() {
+		if v := e.Value.(*visitor); which(v) {
+			v.conn.Close()
+			s.remove(v.conn)
+			return
+		}
 	}
 }
 
+// leave gives a place back: the stranger was welcomed, or is gone.
+func (s *strangers) leave(c net.Conn, welcomed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if welcomed {
+		if len(s.known) >= mostAddresses {
+			clear(s.known)
+		}
+		s.known[address(c.RemoteAddr())] = true
+	}
+	s.remove(c)
+}
+
+func (s *strangers) remove(c net.Conn) {
+	e := s.of[c]
+	if e == nil {
+		return
+	}
+	v := s.all.Remove(e).(*visitor)
+	delete(s.of, c)
+	if s.from[v.from]--; s.from[v.from] <= 0 {
+		delete(s.from, v.from)
+	}
+}
+
+// address is where somebody comes from; not valid where that is this host's socket.
 func address(a net.Addr) netip.Addr {
 	p, err := netip.ParseAddrPort(a.String())
 	if err != nil {
 		return netip.Addr{}
 	}
-	return p.Addr().Unmap()
+	return network(p.Addr())
+}
+
+// network is what counts of an address. Of one of IPv6 it is the first half: a host has as many others as it likes.
+func network(ip netip.Addr) netip.Addr {
+	ip = ip.Unmap().WithZone("")
+	if ip.Is6() && !ip.IsLoopback() {
+		network, _ := ip.Prefix(64)
+		return network.Addr()
+	}
+	return ip
 }

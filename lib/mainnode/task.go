@@ -94,6 +94,9 @@ func (t *openTask) item() scheduler.Item {
 // submit takes tasks: all or none.
 func (c *Core) submit(s *session, m *wire.Submit) (any, error) {
 	reply := wire.Submitted{Job: m.Job, Event: c.lastEvent}
+	if err := c.mayAll(s, m); err != nil {
+		return nil, fmt.Errorf("submit: %w", err)
+	}
 	if m.Key != "" {
 		known, err := c.known(s, m)
 		if err != nil || known != nil {
@@ -103,7 +106,10 @@ func (c *Core) submit(s *session, m *wire.Submit) (any, error) {
 	if c.open()+len(m.Tasks) > c.set.QueueLimit {
 		return nil, &wire.Error{Code: "E_QUEUE_FULL", Text: fmt.Sprintf("submit: %d tasks wait already, the limit is %d", c.open(), c.set.QueueLimit), RetryAfter: 60_000}
 	}
-	if err := c.checkJob(m.Job); err != nil {
+	if err := c.checkJob(s, m.Job); err != nil {
+		return nil, err
+	}
+	if err := c.mayNow(s, len(m.Tasks)); err != nil {
 		return nil, err
 	}
 	first := c.nextTask
@@ -111,7 +117,7 @@ func (c *Core) submit(s *session, m *wire.Submit) (any, error) {
 		reply.Job = first.AsJob()
 	}
 	for i := range m.Tasks {
-		c.add(first+task.ID(i), reply.Job, &m.Tasks[i])
+		c.add(first+task.ID(i), reply.Job, s.owner(), &m.Tasks[i])
 		reply.Tasks = append(reply.Tasks, first+task.ID(i))
 	}
 	c.nextTask += task.ID(len(m.Tasks))
@@ -124,8 +130,8 @@ func (c *Core) submit(s *session, m *wire.Submit) (any, error) {
 	return reply, nil
 }
 
-func (c *Core) add(id task.ID, job task.JobID, spec *task.Spec) {
-	n := store.NewTask{ID: id, Job: job, Spec: *spec, Submitted: c.now}
+func (c *Core) add(id task.ID, job task.JobID, owner string, spec *task.Spec) {
+	n := store.NewTask{ID: id, Job: job, Owner: owner, Spec: *spec, Submitted: c.now}
 	c.batch.Submit(n)
 	c.bodies.put(n)
 	c.counts.state(task.Queued, 1)
@@ -138,15 +144,16 @@ func itemOf(n *store.NewTask) scheduler.Item {
 	return scheduler.Item{ID: n.ID, Type: unique.Make(n.Spec.Type).Value(), Priority: n.Spec.Priority, Submitted: n.Submitted, Needs: n.Spec.Requirements}
 }
 
-// checkJob says whether tasks may be added to a job.
-func (c *Core) checkJob(job task.JobID) error {
+// checkJob says whether a session may add tasks to a job. One that is not its own does not exist for it.
+func (c *Core) checkJob(s *session, job task.JobID) error {
 	if job == 0 {
 		return nil
 	}
-	if n, pending := c.batch.Added(job.First()); pending && n.Job == job {
+	if n, pending := c.batch.Added(job.First()); pending && n.Job == job && (s.owner() == "" || s.owner() == n.Owner) {
 		return nil
 	}
-	if known, err := c.db.HasJob(c.ctx, job); err != nil || known {
+	owner, known, err := c.db.JobOwner(c.ctx, job)
+	if err != nil || known && (s.owner() == "" || s.owner() == owner) {
 		return err
 	}
 	return wire.Errorf(task.ErrNotFound, "job %s", job)

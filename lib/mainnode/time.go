@@ -24,6 +24,7 @@ func (c *Core) timeouts() {
 	c.silence()
 	c.wakeUp()
 	c.expireTokens()
+	c.sumUp(false)
 	for id, i := range c.invites {
 		if c.now.After(i.Expires.Add(time.Hour)) {
 			delete(c.invites, id)

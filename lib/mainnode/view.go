@@ -12,6 +12,7 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
 	"github.com/retire-cluster/retire-cluster/lib/device"
 	"github.com/retire-cluster/retire-cluster/lib/scheduler"
+	"github.com/retire-cluster/retire-cluster/lib/store"
 	"github.com/retire-cluster/retire-cluster/lib/task"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
@@ -60,7 +61,7 @@ func (c *Core) shownDevice(d *machine) device.Device {
 		seen = d.last
 	}
 	shown := device.Device{ID: d.row.ID, Fingerprint: d.row.Fingerprint, Status: status, Reason: reason, Profile: d.row.Profile, Metrics: d.metrics,
-		ActiveTasks: len(d.held), Joined: d.row.Joined, LastSeen: seen.UTC(), Address: d.row.Address, Completed: d.row.Completed, Failed: d.row.Failed}
+		ActiveTasks: len(d.held), Joined: d.row.Joined, LastSeen: seen.UTC(), Address: d.row.Address, Completed: d.row.Completed, Failed: d.row.Failed, Untrusted: d.row.Standing == store.Untrusted}
 	if c.contactLost(d) {
 		left := c.leaseLeft(d)
 		shown.Contact, shown.LeaseLeft = device.ContactLost, &left
@@ -103,7 +104,7 @@ func (c *Core) status() cluster.Status {
 		status, _ := d.status()
 		s.Devices[status]++
 		s.DevicesTotal++
-		if status == device.Offline {
+		if status == device.Offline || status == device.Pending {
 			continue
 		}
 		hw := d.row.Profile.Hardware

@@ -37,6 +37,7 @@ type Task struct {
 type NewTask struct {
 	ID        task.ID
 	Job       task.JobID
+	Owner     string // of the job
 	Spec      task.Spec
 	Submitted time.Time
 }
@@ -61,22 +62,62 @@ type Device struct {
 	Address     string
 	Completed   int64
 	Failed      int64
+	Standing    Standing
+	Invite      string // id of the invitation that it joined with
 }
+
+// Standing is how far a device is trusted.
+type Standing string
+
+// The standings.
+const (
+	Trusted   Standing = ""          // it has joined
+	Pending   Standing = "pending"   // it has joined, and is not approved yet
+	Untrusted Standing = "untrusted" // it has no key: anybody may have said what is known of it
+)
 
 // Token is what is kept of a client's token.
 type Token struct {
 	ID, Role, Name string
+	Kind           TokenKind
+	Parent         string // id of the token that it speaks for; empty: of itself
+	Grant          cluster.Grant
 	Hash           []byte
 	Created        time.Time
 	Expires        time.Time // zero: never
+	Used           time.Time // last; kept of sessions only
 }
+
+// TokenKind says what a token is for.
+type TokenKind string
+
+// The kinds.
+const (
+	TokenKept    TokenKind = ""        // by somebody, in a file
+	TokenLogin   TokenKind = "login"   // it becomes a session, once
+	TokenSession TokenKind = "session" // a browser's
+)
 
 // Invite is what is kept of an invitation.
 type Invite struct {
 	ID      string
 	Hash    []byte
 	Expires time.Time
-	UsedBy  string // fingerprint
+	Uses    int    // devices that it is still good for
+	UsedBy  string // fingerprint of the last one
+}
+
+// Revoked is a key that is not let in again.
+type Revoked struct {
+	Fingerprint, Device string
+	At                  time.Time
+}
+
+// Audited is a line of the audit log. Hash is SHA-256 of that of the line before and of the line.
+type Audited struct {
+	Seq  int64
+	Line []byte
+	Hash []byte
 }
 
 // Key is a stretch of tasks that were submitted under a key: task i is number First+(i-Index).
@@ -110,6 +151,8 @@ type Batch struct {
 	tokens   []Token
 	revoked  []string
 	invites  []Invite
+	barred   []Revoked
+	audited  []Audited
 	events   []cluster.Event
 	meta     map[string]any
 }
@@ -145,7 +188,7 @@ func (b *Batch) RemoveDevice(id string) {
 // Key remembers a submission's key.
 func (b *Batch) Key(k Key) { b.keys = append(b.keys, k) }
 
-// Token adds a token.
+// Token writes a token.
 func (b *Batch) Token(t Token) { b.tokens = append(b.tokens, t) }
 
 // RevokeToken ends a token.
@@ -153,6 +196,15 @@ func (b *Batch) RevokeToken(id string) { b.revoked = append(b.revoked, id) }
 
 // Invite writes an invitation.
 func (b *Batch) Invite(i Invite) { b.invites = append(b.invites, i) }
+
+// Revoke bars a key.
+func (b *Batch) Revoke(r Revoked) { b.barred = append(b.barred, r) }
+
+// Audit adds a line to the audit log.
+func (b *Batch) Audit(a Audited) { b.audited = append(b.audited, a) }
+
+// Audits says whether the batch adds to the audit log.
+func (b *Batch) Audits() bool { return len(b.audited) > 0 }
 
 // Event adds an event, whose number the caller has given.
 func (b *Batch) Event(e cluster.Event) { b.events = append(b.events, e) }
@@ -195,7 +247,7 @@ func (b *Batch) PendingAttempt(id task.ID, number int) (Attempt, bool) {
 // Empty says whether there is nothing to commit.
 func (b *Batch) Empty() bool {
 	return len(b.added)+len(b.tasks)+len(b.attempts)+len(b.devices)+len(b.gone)+len(b.pieces)+len(b.keys)+
-		len(b.tokens)+len(b.revoked)+len(b.invites)+len(b.events)+len(b.meta) == 0
+		len(b.tokens)+len(b.revoked)+len(b.invites)+len(b.barred)+len(b.audited)+len(b.events)+len(b.meta) == 0
 }
 
 // Commit writes all of the batch or nothing; when it returns nil all is on disk. Errors are ErrFull, and others after which
@@ -260,6 +312,9 @@ func (b *Batch) write(w *writer) error {
 	for _, e := range b.events {
 		w.exec(w.stmt.event, e.Seq, ms(e.Time), e.Kind, e.Device, e.Job, e.Task, e.Attempt, e.State, null(e.ExitCode), e.Count, e.Output, e.Reason)
 	}
+	for _, a := range b.audited {
+		w.exec(w.stmt.audit, a.Seq, string(a.Line), a.Hash)
+	}
 	b.writeRest(w)
 	return w.err
 }
@@ -272,13 +327,16 @@ func (b *Batch) writeRest(w *writer) {
 		w.device(d)
 	}
 	for _, t := range b.tokens {
-		w.exec(w.stmt.token, t.ID, t.Role, t.Name, t.Hash, ms(t.Created), ms(t.Expires))
+		w.token(t)
 	}
 	for _, id := range b.revoked {
 		w.exec(w.stmt.revoke, id)
 	}
 	for _, i := range b.invites {
-		w.exec(w.stmt.invite, i.ID, i.Hash, ms(i.Expires), i.UsedBy)
+		w.exec(w.stmt.invite, i.ID, i.Hash, ms(i.Expires), i.Uses, i.UsedBy)
+	}
+	for _, r := range b.barred {
+		w.exec(w.stmt.bar, r.Fingerprint, r.Device, ms(r.At))
 	}
 	for _, k := range slices.Sorted(maps.Keys(b.meta)) {
 		w.exec(w.stmt.set, k, b.meta[k])
@@ -361,7 +419,7 @@ func (w *writer) insertTask(t NewTask, s Task) {
 func (w *writer) jobs(added []NewTask) {
 	for i, t := range added {
 		if i+1 == len(added) || added[i+1].Job != t.Job {
-			w.exec(w.stmt.job, t.Job, t.ID)
+			w.exec(w.stmt.job, t.Job, t.ID, t.Owner)
 		}
 	}
 }
@@ -388,7 +446,13 @@ func (w *writer) files(id task.ID, files []task.File) {
 func (w *writer) device(d Device) {
 	profile, err := json.Marshal(d.Profile)
 	w.note(err)
-	w.exec(w.stmt.device, d.ID, d.Fingerprint, string(profile), d.Draining, ms(d.DrainBy), ms(d.Joined), ms(d.Seen), d.BootCount, d.Address, d.Completed, d.Failed)
+	w.exec(w.stmt.device, d.ID, d.Fingerprint, string(profile), d.Draining, ms(d.DrainBy), ms(d.Joined), ms(d.Seen), d.BootCount, d.Address, d.Completed, d.Failed, string(d.Standing), d.Invite)
+}
+
+func (w *writer) token(t Token) {
+	grant, err := json.Marshal(t.Grant)
+	w.note(err)
+	w.exec(w.stmt.token, t.ID, t.Role, t.Name, t.Hash, ms(t.Created), ms(t.Expires), string(t.Kind), t.Parent, string(grant), ms(t.Used))
 }
 
 func (w *writer) note(err error) {

@@ -91,6 +91,7 @@ type Filter struct {
 	Device string
 	Job    task.JobID
 	Tasks  []task.ID
+	Owner  string // of the jobs
 	Since  time.Time
 }
 
@@ -135,6 +136,9 @@ func (f *Filter) where() (where []string, args []any) {
 	}
 	if len(f.Tasks) > 0 {
 		where = append(where, "id IN ("+list(f.Tasks)+")")
+	}
+	if f.Owner != "" {
+		where, args = append(where, "job IN (SELECT id FROM jobs WHERE owner = ? AND owner <> '')"), append(args, f.Owner)
 	}
 	if !f.Since.IsZero() {
 		where, args = append(where, "submitted >= ?"), append(args, f.Since.UnixMilli())
@@ -287,16 +291,51 @@ func sensible(t *task.Task, last *Attempt) error {
 	return nil
 }
 
+// OwnsFile says whether a file of the depot belongs to a task of an owner.
+func (db *DB) OwnsFile(ctx context.Context, sum, owner string) (owned bool, err error) {
+	err = db.r.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM files, tasks, jobs WHERE sum=? AND tasks.id=files.task AND jobs.id=tasks.job AND jobs.owner=?)", sum, owner).Scan(&owned)
+	return owned, classify(err)
+}
+
+// Revoked reads the keys that are not let in again.
+func (db *DB) Revoked(ctx context.Context) ([]Revoked, error) {
+	return query(ctx, db.r, func(row scanner) (r Revoked, err error) {
+		var at sql.NullInt64
+		err = row.Scan(&r.Fingerprint, &r.Device, &at)
+		r.At = fromMS(at)
+		return r, err
+	}, "SELECT fingerprint, device, at FROM revoked")
+}
+
+// Audit reads at most limit lines of the audit log after a number.
+func (db *DB) Audit(ctx context.Context, after int64, limit int) ([]Audited, error) {
+	return query(ctx, db.r, scanAudited, "SELECT seq, line, hash FROM audit WHERE seq > ? ORDER BY seq LIMIT ?", after, limit)
+}
+
+// LastAudited is the newest line of the audit log; the zero value where there is none.
+func (db *DB) LastAudited(ctx context.Context) (a Audited, err error) {
+	last, err := query(ctx, db.r, scanAudited, "SELECT seq, line, hash FROM audit ORDER BY seq DESC LIMIT 1")
+	if len(last) > 0 {
+		a = last[0]
+	}
+	return a, err
+}
+
+func scanAudited(row scanner) (a Audited, err error) { return a, row.Scan(&a.Seq, &a.Line, &a.Hash) }
+
 // WantsFile says whether a file of the depot belongs to a task.
 func (db *DB) WantsFile(ctx context.Context, sum string) (wanted bool, err error) {
 	err = db.r.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM files WHERE sum=?)", sum).Scan(&wanted)
 	return wanted, classify(err)
 }
 
-// HasJob says whether tasks were submitted as this job.
-func (db *DB) HasJob(ctx context.Context, job task.JobID) (known bool, err error) {
-	err = db.r.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM jobs WHERE id=?)", job).Scan(&known)
-	return known, classify(err)
+// JobOwner says whether tasks were submitted as this job, and whose it is.
+func (db *DB) JobOwner(ctx context.Context, job task.JobID) (owner string, known bool, err error) {
+	err = db.r.QueryRowContext(ctx, "SELECT owner FROM jobs WHERE id=?", job).Scan(&owner)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", false, nil
+	}
+	return owner, err == nil, classify(err)
 }
 
 // Output reads what an attempt printed, from a position on, at most about limit bytes.
@@ -354,13 +393,13 @@ func (db *DB) LastEvent(ctx context.Context) (seq int64, err error) {
 
 // Devices reads all devices.
 func (db *DB) Devices(ctx context.Context) ([]Device, error) {
-	return query(ctx, db.r, scanDevice, "SELECT id, fingerprint, profile, draining, drain_by, joined, seen, boot_count, address, completed, failed FROM devices ORDER BY id")
+	return query(ctx, db.r, scanDevice, "SELECT id, fingerprint, profile, draining, drain_by, joined, seen, boot_count, address, completed, failed, standing, invite FROM devices ORDER BY id")
 }
 
 func scanDevice(row scanner) (d Device, err error) {
 	var profile string
 	var drainBy, joined, seen sql.NullInt64
-	if err = row.Scan(&d.ID, &d.Fingerprint, &profile, &d.Draining, &drainBy, &joined, &seen, &d.BootCount, &d.Address, &d.Completed, &d.Failed); err != nil {
+	if err = row.Scan(&d.ID, &d.Fingerprint, &profile, &d.Draining, &drainBy, &joined, &seen, &d.BootCount, &d.Address, &d.Completed, &d.Failed, &d.Standing, &d.Invite); err != nil {
 		return d, err
 	}
 	d.DrainBy = fromMS(drainBy)
@@ -371,21 +410,24 @@ func scanDevice(row scanner) (d Device, err error) {
 // Tokens reads all tokens.
 func (db *DB) Tokens(ctx context.Context) ([]Token, error) {
 	return query(ctx, db.r, func(row scanner) (t Token, err error) {
-		var created, expires sql.NullInt64
-		err = row.Scan(&t.ID, &t.Role, &t.Name, &t.Hash, &created, &expires)
-		t.Created, t.Expires = fromMS(created), fromMS(expires)
-		return t, err
-	}, "SELECT id, role, name, hash, created, expires FROM tokens ORDER BY created, id")
+		var created, expires, used sql.NullInt64
+		var grant string
+		if err = row.Scan(&t.ID, &t.Role, &t.Name, &t.Hash, &created, &expires, &t.Kind, &t.Parent, &grant, &used); err != nil {
+			return t, err
+		}
+		t.Created, t.Expires, t.Used = fromMS(created), fromMS(expires), fromMS(used)
+		return t, json.Unmarshal([]byte(grant), &t.Grant)
+	}, "SELECT id, role, name, hash, created, expires, kind, parent, granted, used FROM tokens ORDER BY created, id")
 }
 
 // Invites reads all invitations.
 func (db *DB) Invites(ctx context.Context) ([]Invite, error) {
 	return query(ctx, db.r, func(row scanner) (i Invite, err error) {
 		var expires sql.NullInt64
-		err = row.Scan(&i.ID, &i.Hash, &expires, &i.UsedBy)
+		err = row.Scan(&i.ID, &i.Hash, &expires, &i.Uses, &i.UsedBy)
 		i.Expires = fromMS(expires)
 		return i, err
-	}, "SELECT id, hash, expires, used_by FROM invites")
+	}, "SELECT id, hash, expires, uses, used_by FROM invites")
 }
 
 // Keys reads the stretches of a key that have any of the count tasks from index on.

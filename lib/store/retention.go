@@ -16,6 +16,7 @@ type Keep struct {
 	Tasks       int64         // that ended
 	OutputBytes int64         // of tasks that ended
 	Events      int64
+	Audit       int64 // lines
 	KeysFor     time.Duration
 }
 
@@ -55,6 +56,7 @@ func (db *DB) Prune(ctx context.Context, k Keep, now time.Time, ended, output in
 	for _, f := range []func() error{
 		func() error { return p.tasks(ctx, tx, k, now, ended, output) },
 		func() error { return p.events(ctx, tx, k) },
+		func() error { return p.audit(ctx, tx, k) },
 		func() error { return p.keys(ctx, tx, k, now) },
 	} {
 		if err := f(); err != nil {

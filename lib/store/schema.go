@@ -133,4 +133,33 @@ ALTER TABLE attempts ADD COLUMN files TEXT;
 -- Which tasks the files of the depot belong to.
 CREATE TABLE files (sum TEXT, task INTEGER, PRIMARY KEY (sum, task)) WITHOUT ROWID;
 CREATE INDEX files_task ON files (task);
+`, `
+-- A job belongs to the token that it was submitted with, where that token may see no others; '' is for those that see all.
+ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+CREATE INDEX jobs_owner ON jobs (owner) WHERE owner <> '';
+
+-- kind: '' for a token that somebody keeps, login for a code that becomes a session once, session for a browser's. The latter two speak for
+-- their parent. A grant is JSON.
+ALTER TABLE tokens ADD COLUMN kind TEXT NOT NULL DEFAULT '';
+ALTER TABLE tokens ADD COLUMN parent TEXT NOT NULL DEFAULT '';
+ALTER TABLE tokens ADD COLUMN granted TEXT NOT NULL DEFAULT '{"exec":true}';
+ALTER TABLE tokens ADD COLUMN used INTEGER;
+
+-- uses: devices that an invitation is still good for.
+ALTER TABLE invites ADD COLUMN uses INTEGER NOT NULL DEFAULT 0;
+UPDATE invites SET uses = 1 WHERE used_by = '';
+
+-- standing: '' for a device that has joined, pending before it is approved, untrusted for one without a key.
+ALTER TABLE devices ADD COLUMN standing TEXT NOT NULL DEFAULT '';
+ALTER TABLE devices ADD COLUMN invite TEXT NOT NULL DEFAULT '';
+UPDATE devices SET invite = coalesce((SELECT id FROM invites WHERE used_by = fingerprint), '');
+
+CREATE TABLE revoked (fingerprint TEXT PRIMARY KEY, device TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+
+-- hash: SHA-256 of that of the line before, and the line. The oldest may go, in order, up to meta's audit_first.
+CREATE TABLE audit (seq INTEGER PRIMARY KEY, line TEXT NOT NULL, hash BLOB NOT NULL);
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END;
+CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
+	WHEN old.seq >= coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'audit_first'), 0)
+	BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END;
 `}

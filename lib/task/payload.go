@@ -85,6 +85,15 @@ func IsValue(taskType string) bool {
 	return false
 }
 
+// RunsProgram says whether tasks of the type run a program that who submits them, or who keeps the device, has chosen. All custom types do.
+func RunsProgram(taskType string) bool {
+	switch taskType {
+	case TypeEcho, TypeSleep, TypeSystemInfo, TypeHTTP:
+		return false
+	}
+	return true
+}
+
 var (
 	typeName = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,63}$`)
 	envName  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
@@ -132,7 +141,7 @@ func (s *Spec) Validate() error {
 			return invalid("files go with types that run a program, and %s does not", s.Type)
 		}
 	}
-	if err := s.Requirements.validate(); err != nil {
+	if err := s.Requirements.Validate(); err != nil {
 		return err
 	}
 	return checkPayload(s.Type, s.Payload)
@@ -201,7 +210,8 @@ func (l *Limits) validate() error {
 	return nil
 }
 
-func (r *Requirements) validate() error {
+// Validate says what is wrong with requirements. The error is ErrInvalid.
+func (r *Requirements) Validate() error {
 	switch {
 	case r.CPUCores < 0 || r.CPUCores > 1<<16:
 		return invalid("min_cpu_cores %d: between 0 and 65536", r.CPUCores)

@@ -78,7 +78,7 @@ func happened(e *cluster.Event) string {
 	case cluster.TaskStarted, cluster.TaskEnded, cluster.TaskRequeued, cluster.TaskReturned, cluster.TaskRetried:
 		return "task " + e.Task.String() + " " + taskDid(e)
 	case cluster.DeviceJoined, cluster.DeviceOnline, cluster.DeviceOffline, cluster.DeviceDraining,
-		cluster.DeviceResumed, cluster.DeviceWaking, cluster.DeviceRemoved, cluster.DeviceTwice:
+		cluster.DeviceResumed, cluster.DeviceWaking, cluster.DeviceRemoved, cluster.DeviceTwice, cluster.DevicePending, cluster.DeviceApproved, cluster.Suspicious:
 		return "device " + e.Device + " " + deviceDid[e.Kind]
 	case cluster.ResultOrphaned:
 		return fmt.Sprintf("task %v, attempt %d is not known here", e.Task, e.Attempt) + on("; its result stays on ", e.Device)
@@ -100,6 +100,10 @@ func happened(e *cluster.Event) string {
 		return "token made"
 	case cluster.TokenRevoked:
 		return "token revoked"
+	case cluster.LoggedIn:
+		return "a browser logged in"
+	case cluster.KeyRotated:
+		return "main node has another key"
 	case cluster.InviteMade:
 		return "invitation made" + on(" for ", e.Device)
 	}
@@ -115,6 +119,9 @@ var deviceDid = map[cluster.Kind]string{
 	cluster.DeviceWaking:   "is being woken",
 	cluster.DeviceRemoved:  "was removed",
 	cluster.DeviceTwice:    "is two machines",
+	cluster.DevicePending:  "waits to be approved",
+	cluster.DeviceApproved: "was approved",
+	cluster.Suspicious:     "is not to be trusted",
 }
 
 func taskDid(e *cluster.Event) string {

@@ -98,5 +98,5 @@ func someEvents() []cluster.Event {
 
 func someTokens() []Token {
 	return []Token{{ID: "ab12", Role: "admin", Name: "first", Created: before(day)},
-		{ID: "cd34", Role: "submit", Name: "ci", Created: before(2 * day), Expires: ref(before(time.Hour))}}
+		{ID: "cd34", Role: "submit", Name: "ci", Grant: cluster.Grant{Types: []string{"echo"}, Tags: []string{"usb"}, Rate: 60}, Created: before(2 * day), Expires: ref(before(time.Hour))}}
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/client"
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
 	"github.com/retire-cluster/retire-cluster/lib/reload"
 	"github.com/retire-cluster/retire-cluster/lib/task"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
@@ -181,7 +182,7 @@ func (s *site) client() *client.Client {
 
 func (s *site) token(role wire.Role) string {
 	s.t.Helper()
-	made, err := s.client().MakeToken(s.t.Context(), wire.MakeToken{Role: role})
+	made, err := s.client().MakeToken(s.t.Context(), wire.MakeToken{Role: role, Grant: grantOf(role)})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -316,4 +317,12 @@ func (s *site) finished(id string) {
 			s.t.Fatal(err)
 		}
 	}
+}
+
+// grantOf is all that a token of a role can be granted.
+func grantOf(role wire.Role) cluster.Grant {
+	if role == wire.RoleSubmit {
+		return cluster.Whole
+	}
+	return cluster.Grant{}
 }

@@ -112,7 +112,7 @@ func TestPayloadsKeysAreItsOwn(t *testing.T) {
 func TestActions(t *testing.T) {
 	s := newSite(t)
 	id := s.submit(echo)[0]
-	auth := "Authorization: Bearer " + s.token(wire.RoleSubmit)
+	auth := "Authorization: Bearer " + s.token(wire.RoleAdmin)
 	for _, c := range []struct {
 		path, body, auth string
 		status           int

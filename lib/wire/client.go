@@ -191,6 +191,7 @@ type Unfollow struct {
 type Invite struct {
 	Addresses []string `json:"addresses,omitempty"`
 	Expires   int64    `json:"expires,omitempty"` // seconds from now
+	Uses      int      `json:"uses,omitempty"`    // devices that it is good for; 0: one
 }
 
 // Invited answers Invite.
@@ -204,6 +205,57 @@ type MakeToken struct {
 	Role    Role   `json:"role"`
 	Name    string `json:"name,omitempty"`
 	Expires int64  `json:"expires,omitempty"` // seconds from now; 0: never
+	cluster.Grant
+}
+
+// MakeLogin asks for a code with which a browser logs in, once, and then speaks for who asked.
+type MakeLogin struct {
+	Role Role   `json:"role,omitempty"` // no more than that of who asks; empty: the same
+	Name string `json:"name,omitempty"`
+}
+
+// LoginMade answers MakeLogin.
+type LoginMade struct {
+	Code    string    `json:"code"`
+	Expires time.Time `json:"expires"`
+}
+
+// LoggedIn answers login, which is asked with the code in the place of a token: the code is used up, and this is the session's token.
+type LoggedIn struct {
+	Token   string    `json:"token"`
+	ID      string    `json:"id"`
+	Role    Role      `json:"role"`
+	Expires time.Time `json:"expires"`
+}
+
+// RotateKey asks for another key of the main node. The one until now is good beside it for a while.
+type RotateKey struct {
+	Within int64 `json:"within"` // seconds
+}
+
+// KeyRotated answers RotateKey.
+type KeyRotated struct {
+	Fingerprint string    `json:"fingerprint"`
+	Until       time.Time `json:"until"` // the former one is good
+}
+
+// Pin tells a worker, on a connection with the main node that it has pinned, what to pin from now on.
+type Pin struct {
+	Fingerprint string `json:"fingerprint"`
+}
+
+// FollowAudit asks for the lines of the audit log after a number.
+type FollowAudit struct {
+	After  int64 `json:"after"`
+	Last   int   `json:"last,omitempty"` // without After: begin with this many of the newest
+	Follow bool  `json:"follow"`
+}
+
+// Audited is a line of the audit log: a JSON object as it was written, without its hash.
+type Audited struct {
+	Seq  int64  `json:"seq"`
+	Line string `json:"line"`
+	Hash string `json:"hash"`
 }
 
 // TokenMade answers MakeToken. It is the only time that the token itself is seen.
@@ -220,6 +272,10 @@ type TokenInfo struct {
 	Name    string     `json:"name,omitempty"`
 	Created time.Time  `json:"created"`
 	Expires *time.Time `json:"expires,omitempty"`
+	Kind    string     `json:"kind,omitempty"`   // login, session; empty: a token that somebody keeps
+	Parent  string     `json:"parent,omitempty"` // of a login or a session: the token that it speaks for
+	Used    *time.Time `json:"used,omitempty"`   // of a session: about when it was used last
+	cluster.Grant
 }
 
 // TokenList answers token_list.

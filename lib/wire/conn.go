@@ -25,20 +25,45 @@ const (
 	MaxDepth    = 32       // of objects and arrays in each other
 )
 
+// FrameTime is how long the other side may say nothing within a message.
+const FrameTime = 30 * time.Second
+
 // Conn reads and writes messages on a connection. One goroutine may read while others write.
 type Conn struct {
 	net.Conn
-	limit atomic.Int64
-	r     *bufio.Reader
+	limit   atomic.Int64
+	r       *bufio.Reader
+	patient atomic.Bool // see BePatient
+	midway  bool        // more of a message was read than the buffer holds
+	timed   bool        // the deadline is that of a message which has begun
 
 	mu sync.Mutex // held to write
 }
 
 // NewConn speaks the protocol on c. It takes messages of at most MaxStranger bytes until SetLimit is called.
 func NewConn(c net.Conn) *Conn {
-	conn := &Conn{Conn: c, r: bufio.NewReaderSize(c, 8<<10)}
+	conn := &Conn{Conn: c}
+	conn.r = bufio.NewReaderSize(source{conn}, 8<<10)
 	conn.SetLimit(MaxStranger)
 	return conn
+}
+
+// BePatient lets the other side say nothing for as long as it likes between messages, and for FrameTime within one. It takes the deadline for
+// reading into its own hands.
+func (c *Conn) BePatient() {
+	c.SetReadDeadline(time.Time{})
+	c.patient.Store(true)
+}
+
+// source is the connection, as the buffer reads it.
+type source struct{ c *Conn }
+
+func (s source) Read(p []byte) (int, error) {
+	if c := s.c; (c.r.Buffered() > 0 || c.midway) && c.patient.Load() {
+		c.SetReadDeadline(time.Now().Add(FrameTime))
+		c.timed = true
+	}
+	return s.c.Conn.Read(p)
 }
 
 // SetLimit sets how many bytes a message that is read may have.
@@ -57,7 +82,9 @@ func (c *Conn) ReadMessage() (Message, error) {
 // readLine reads up to the next newline without ever holding more than the limit.
 func (c *Conn) readLine() ([]byte, error) {
 	var whole []byte
+	defer c.whole()
 	for {
+		c.midway = whole != nil
 		part, err := c.r.ReadSlice('\n')
 		if limit := c.limit.Load(); int64(len(whole)+len(part)) > limit {
 			return nil, Errorf(ErrTooLarge, "more than %d bytes", limit)
@@ -74,6 +101,15 @@ func (c *Conn) readLine() ([]byte, error) {
 		default:
 			return nil, err
 		}
+	}
+}
+
+// whole notes that no message is under way any longer.
+func (c *Conn) whole() {
+	c.midway = false
+	if c.timed {
+		c.timed = false
+		c.SetReadDeadline(time.Time{})
 	}
 }
 

@@ -84,13 +84,14 @@ func CheckFingerprint(s string) error {
 	return nil
 }
 
-// ServerTLS is the main node's side: it takes any client certificate, and leaves to PeerFingerprint whose it is.
-func (i *Identity) ServerTLS() *tls.Config {
+// ServerTLS is the main node's side: it takes any client certificate, and leaves to PeerFingerprint whose it is. pick gives its identity to who
+// expects one with a fingerprint, which is empty where nobody says.
+func ServerTLS(pick func(expected string) *Identity) *tls.Config {
 	return &tls.Config{
-		Certificates: []tls.Certificate{i.cert},
-		MinVersion:   tls.VersionTLS13,
-		NextProtos:   []string{ALPN},
-		ClientAuth:   tls.RequestClientCert,
+		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return &pick(h.ServerName).cert, nil },
+		MinVersion:     tls.VersionTLS13,
+		NextProtos:     []string{ALPN},
+		ClientAuth:     tls.RequestClientCert,
 	}
 }
 
@@ -99,6 +100,7 @@ func ClientTLS(self *Identity, pin string) *tls.Config {
 	c := &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		NextProtos:         []string{ALPN},
+		ServerName:         pin,  // a fingerprint is a name like others: it tells a main node that has two keys for a while which to show
 		InsecureSkipVerify: true, // names and dates say nothing here; the pin below says all
 		VerifyConnection: func(s tls.ConnectionState) error { // unlike VerifyPeerCertificate also on resumption
 			got := PeerFingerprint(s)

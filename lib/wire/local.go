@@ -14,10 +14,14 @@ const (
 	FileAddress     = "address"     // where it listens; gone while it does not run
 	FileFingerprint = "fingerprint" // who it is
 	FileToken       = "admin.token" // only its own user can read it
+	FileSocket      = "main.sock"   // in the directory that a service is given to run in
 )
 
 // serviceDir is where a main node that runs as a service keeps its data.
 const serviceDir = "/var/lib/retire-cluster"
+
+// ServiceSocket is where such a main node lets users of its host in.
+const ServiceSocket = "/run/retire-cluster/" + FileSocket
 
 // DataDir is where a main node keeps its data, where nobody says otherwise: $RC_DATA, else what a service has been given
 // ($STATE_DIRECTORY), else below the user's own state.

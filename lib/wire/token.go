@@ -18,6 +18,9 @@ const (
 	RoleRead   Role = "read"
 	RoleSubmit Role = "submit"
 	RoleAdmin  Role = "admin"
+
+	RoleLogin   Role = "login"   // of a code that becomes a session, once
+	RoleBrowser Role = "browser" // in a session's token; what it may do is the role that the main node knows it by
 )
 
 var clientRoles = []Role{RoleRead, RoleSubmit, RoleAdmin} // each may what those before it may
@@ -36,7 +39,11 @@ func ParseClientRole(s string) (Role, error) {
 	return Role(s), nil
 }
 
-// Token is a client's secret: rcr1_, rcs1_ or rca1_ (read, submit, admin), an id that may be shown, and the secret.
+// kinds are what the first characters of a token can say.
+var kinds = []Role{RoleRead, RoleSubmit, RoleAdmin, RoleLogin, RoleBrowser}
+
+// Token is a client's secret: rcr1_, rcs1_ or rca1_ (read, submit, admin), rcl1_ for a code to log in with and rcb1_ for a browser's session; an
+// id that may be shown; and the secret.
 type Token struct {
 	Role   Role
 	ID     string
@@ -69,7 +76,7 @@ func ParseToken(s string) (Token, error) {
 	if len(parts) != 3 || len(parts[1]) != idChars || len(parts[2]) != secretChars {
 		return Token{}, Errorf(ErrAuth, "this is not a token (rca1_…, rcs1_… or rcr1_…)")
 	}
-	for _, r := range clientRoles {
+	for _, r := range kinds {
 		if parts[0] == fmt.Sprintf("rc%c1", r[0]) {
 			return Token{r, parts[1], parts[2]}, nil
 		}

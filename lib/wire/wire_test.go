@@ -107,7 +107,7 @@ func TestPinnedTLS(t *testing.T) {
 		go func() {
 			sc, err := l.Accept()
 			if err == nil {
-				server = tls.Server(sc, main.ServerTLS())
+				server = tls.Server(sc, ServerTLS(func(string) *Identity { return main }))
 				err = server.Handshake()
 				sc.Close()
 			}

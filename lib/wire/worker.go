@@ -69,6 +69,7 @@ type Welcome struct {
 	Lease       float64  `json:"lease,omitempty"`     // seconds
 	Incarnation string   `json:"incarnation,omitempty"`
 	Addresses   []string `json:"addresses,omitempty"`
+	Fingerprint string   `json:"fingerprint,omitempty"` // of the main node: what to pin from now on
 	Held        []Held   `json:"held,omitempty"`
 }
 
@@ -84,6 +85,7 @@ type Join struct {
 // Joined answers Join.
 type Joined struct {
 	DeviceID string `json:"device_id"`
+	Pending  bool   `json:"pending,omitempty"` // it is let in when somebody has approved of it
 }
 
 // Heartbeat says how a worker is and what it holds.

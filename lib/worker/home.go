@@ -163,6 +163,24 @@ func (h *home) addresses(env func(string) (string, bool)) []string {
 	return slices.Compact(all)
 }
 
+// pin keeps which main node is the right one, after that one has said so.
+func (h *home) pin(fingerprint string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if fingerprint == h.member.Fingerprint || wire.CheckFingerprint(fingerprint) != nil {
+		return nil
+	}
+	h.member.Fingerprint = fingerprint
+	return h.save()
+}
+
+// pinned is the fingerprint of the right main node.
+func (h *home) pinned() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.member.Fingerprint
+}
+
 const mostAddresses = 16
 
 // learn keeps the addresses that the main node tells, the one that worked first.

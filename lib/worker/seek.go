@@ -17,7 +17,7 @@ const (
 
 // reach connects to the main node: where it is known to be, or else where it is found on the local network.
 func (w *Worker) reach(ctx context.Context, addresses []string) (conn *wire.Conn, address string, err error) {
-	conn, address, err = dial(ctx, w.home.identity, w.home.member.Fingerprint, addresses)
+	conn, address, err = dial(ctx, w.home.identity, w.home.pinned(), addresses)
 	if err == nil || ctx.Err() != nil {
 		return conn, address, err
 	}
@@ -26,7 +26,7 @@ func (w *Worker) reach(ctx context.Context, addresses []string) (conn *wire.Conn
 		return nil, "", err
 	}
 	w.o.Log.Info("the main node is where it was not known to be", "addresses", found)
-	return dial(ctx, w.home.identity, w.home.member.Fingerprint, found)
+	return dial(ctx, w.home.identity, w.home.pinned(), found)
 }
 
 // seek looks for the main node on the local network, now and then: other addresses than those that are known.
@@ -37,7 +37,7 @@ func (w *Worker) seek(ctx context.Context, known []string) (found []string) {
 		return nil
 	}
 	w.sought.last = time.Now()
-	pin := w.home.member.Fingerprint
+	pin := w.home.pinned()
 	isIt := func(n discovery.Node) bool { return n.Fingerprint == pin }
 	nodes, err := discovery.Find(ctx, w.o.Discovery, seekFor, func(all []discovery.Node) bool { return slices.ContainsFunc(all, isIt) })
 	if err != nil {

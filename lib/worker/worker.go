@@ -114,7 +114,7 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 	w.slept = executor.Slept()
 	facts := profile.Options{Roots: o.Roots, WorkDir: w.home.path(dirAttempts), Name: o.Name, Role: o.Role, Tags: o.Tags, Tools: o.Tools}
 	if !w.home.joined() {
-		if err := w.join(ctx, facts); err != nil {
+		if _, err := w.join(ctx, facts); err != nil {
 			return nil, err
 		}
 	}
@@ -484,7 +484,7 @@ func (w *Worker) connect(ctx context.Context, boot int64, refused chan<- error) 
 				session, err = 0, e
 			}
 		}
-		if errors.Is(err, wire.ErrAuth) && e != nil { // removed, or never joined: waiting does not help
+		if (errors.Is(err, wire.ErrAuth) || errors.Is(err, wire.ErrRevoked)) && e != nil { // removed, or never joined: waiting does not help
 			refused <- fmt.Errorf("hello: %w", err)
 			return
 		}
@@ -523,6 +523,9 @@ func (w *Worker) hello(ctx context.Context, boot, session int64) (*link, error) 
 	if err := w.home.learn(address, welcome.Addresses); err != nil {
 		w.o.Log.Warn("cannot remember the main node's addresses", "err", err)
 	}
+	if err := w.home.pin(welcome.Fingerprint); err != nil {
+		w.o.Log.Warn("cannot keep the main node's new fingerprint", "err", err)
+	}
 	return newLink(conn, address, welcome, asked), nil
 }
 
@@ -541,11 +544,26 @@ func (w *Worker) speak(ctx context.Context, l *link) {
 		if err != nil {
 			break
 		}
+		if m.Type == wire.TypePin {
+			w.repin(&m)
+			continue
+		}
 		w.in <- fromLink{l, Received{m}}
 	}
 	l.close()
 	w.in <- gone{l}
 	writer.Wait()
+}
+
+// repin takes what the main node, which is known to be it, says of its key.
+func (w *Worker) repin(m *wire.Message) {
+	var p wire.Pin
+	if err := m.Decode(&p); err != nil {
+		return
+	}
+	if err := w.home.pin(p.Fingerprint); err != nil {
+		w.o.Log.Error("cannot keep the main node's new fingerprint; it is told again at the next connection", "err", err)
+	}
 }
 
 // deadAfter is how long a main node may say nothing before the connection is given up: it answers every heartbeat.

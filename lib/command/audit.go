@@ -1,0 +1,41 @@
+package command
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/retire-cluster/retire-cluster/lib/cli"
+	"github.com/retire-cluster/retire-cluster/lib/client"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// printAudit prints the audit log: each line as it was written, with its hash as the last field.
+func (l *Logs) printAudit(ctx context.Context, std cli.Std, c *client.Client) error {
+	f := wire.FollowAudit{Follow: l.Follow}
+	if l.Last != nil {
+		if f.Last = *l.Last; f.Last == 0 {
+			return usage("--audit --lines 0: at least one line")
+		}
+	}
+	out := bufio.NewWriter(std.Out)
+	defer out.Flush()
+	for a, err := range c.Audit(ctx, f) {
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(out, auditLine(a.Line, a.Hash))
+		if l.Follow {
+			if err := out.Flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return out.Flush()
+}
+
+// auditLine adds to a line of the audit log its hash.
+func auditLine(line, hash string) string {
+	return strings.TrimSuffix(line, "}") + `,"hash":"` + hash + `"}`
+}

@@ -1,0 +1,141 @@
+package mainnode
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/store"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// A browser's session is a token that speaks for another one: it is listed and revoked as that is, and outlives a restart of whoever
+// passes it on.
+
+const (
+	loginTime    = 5 * time.Minute
+	sessionTime  = 7 * 24 * time.Hour
+	sessionIdle  = 12 * time.Hour
+	usedEvery    = 5 * time.Minute // a session's use is noted, so that a page that asks every second writes nothing
+	mostSessions = 25
+)
+
+// makeLogin makes a code that becomes a session, once.
+func (c *Core) makeLogin(s *session, m *wire.MakeLogin) (any, error) {
+	role := s.role
+	if m.Role != "" {
+		role = m.Role
+	}
+	if _, err := wire.ParseClientRole(string(role)); err != nil {
+		return nil, err
+	}
+	if !s.role.May(role) {
+		return nil, wire.Errorf(wire.ErrForbidden, "login as %s: yours is the role %s", role, s.role)
+	}
+	if err := checkTokenName(m.Name); err != nil {
+		return nil, err
+	}
+	code := wire.NewToken(wire.RoleLogin)
+	t := store.Token{ID: code.ID, Role: string(role), Name: m.Name, Kind: store.TokenLogin, Parent: s.principal, Grant: s.grant,
+		Hash: code.Hash(), Created: c.now, Expires: c.now.Add(loginTime)}
+	c.tokens[t.ID] = t
+	c.batch.Token(t)
+	return wire.LoginMade{Code: code.String(), Expires: t.Expires.UTC()}, nil
+}
+
+// fromLogin takes what is said with such a code: one thing, once.
+func (c *Core) fromLogin(s *session, in *Input) (any, error) {
+	if _, ok := in.Body.(*login); !ok {
+		return nil, wire.Errorf(wire.ErrForbidden, "this code is good for logging in alone")
+	}
+	code := c.tokens[s.token]
+	c.dropToken(code.ID)
+	c.roomForSession()
+	token := wire.NewToken(wire.RoleBrowser)
+	t := store.Token{ID: token.ID, Role: code.Role, Name: code.Name, Kind: store.TokenSession, Parent: code.Parent, Grant: code.Grant,
+		Hash: token.Hash(), Created: c.now, Expires: c.now.Add(sessionTime), Used: c.now}
+	c.tokens[t.ID] = t
+	c.batch.Token(t)
+	c.event(cluster.Event{Kind: cluster.LoggedIn, Reason: code.Role + " " + t.ID})
+	return wire.LoggedIn{Token: token.String(), ID: t.ID, Role: wire.Role(t.Role), Expires: t.Expires.UTC()}, nil
+}
+
+// roomForSession ends the sessions that were not used for longest, where there are too many.
+func (c *Core) roomForSession() {
+	var sessions []store.Token
+	for _, t := range c.tokens {
+		if t.Kind == store.TokenSession {
+			sessions = append(sessions, t)
+		}
+	}
+	slices.SortFunc(sessions, func(a, b store.Token) int { return a.Used.Compare(b.Used) })
+	for len(sessions) >= mostSessions {
+		c.dropToken(sessions[0].ID)
+		sessions = sessions[1:]
+	}
+}
+
+// usedSession notes that a session is used.
+func (c *Core) usedSession(t store.Token) {
+	if c.now.Sub(t.Used) >= usedEvery {
+		t.Used = c.now
+		c.tokens[t.ID] = t
+		c.batch.Token(t)
+	}
+}
+
+// logout ends the session's own token.
+func (c *Core) logout(s *session) error {
+	if c.tokens[s.token].Kind != store.TokenSession {
+		return wire.Errorf(wire.ErrConflict, "logout: this is no browser's session; rc-ctl token revoke ends a token")
+	}
+	c.dropToken(s.token)
+	return nil
+}
+
+// rate is how many tasks a token may submit now: it may become less than none, and then nothing is taken until it has grown again.
+type rate struct {
+	left float64
+	at   time.Time
+}
+
+// mayNow takes tasks from what a session's token may submit in a minute. What is more than that is paid for by waiting.
+func (c *Core) mayNow(s *session, tasks int) error {
+	most := float64(s.grant.Rate)
+	if most == 0 {
+		return nil
+	}
+	r := c.rates[s.principal]
+	if r == nil {
+		r = &rate{most, c.now}
+		c.rates[s.principal] = r
+	}
+	r.left = min(most, r.left+max(0, c.now.Sub(r.at).Minutes())*most)
+	r.at = c.now
+	if r.left < 1 {
+		wait := time.Duration((1 - r.left) / most * float64(time.Minute))
+		return &wire.Error{Code: "E_RATE", RetryAfter: max(wait.Milliseconds(), 1), Text: "submit: this token may submit " + strconv.Itoa(s.grant.Rate) + " tasks in a minute"}
+	}
+	r.left -= float64(tasks)
+	return nil
+}
+
+// mayAll says whether a session may submit such tasks, and confines them to the devices of its grant.
+func (c *Core) mayAll(s *session, m *wire.Submit) error {
+	if s.role != wire.RoleSubmit {
+		return nil
+	}
+	for i := range m.Tasks {
+		t := &m.Tasks[i]
+		if !s.grant.Allows(t.Type) {
+			return fmt.Errorf("task %d of the type %s: %w; rc-ctl token make submit --exec makes one that may", i+1, t.Type, wire.ErrType)
+		}
+		s.grant.Confine(&t.Requirements)
+		if err := t.Requirements.Validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

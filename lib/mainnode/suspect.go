@@ -1,0 +1,87 @@
+package mainnode
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
+)
+
+// guesses are the wrong secrets that came from an address, or from one network of IPv6. A secret of 130 bits is not guessed; this is so that who
+// tries costs little.
+type guesses map[netip.Addr]*pace
+
+const (
+	guessWait    = 100 * time.Millisecond // before a wrong secret is answered, and up to as long again
+	mostGuesses  = 5                      // that are answered at once from one address
+	guessEvery   = 10 * time.Second       // and then one
+	guessedAtAll = 50                     // in a minute, from everywhere
+)
+
+// everywhere stands for all addresses together.
+var everywhere = netip.IPv4Unspecified()
+
+// isGuess says whether a refusal was of a secret.
+func isGuess(e *wire.Error) bool { return e.Code == "E_JOIN_TOKEN" || e.Code == "E_AUTH" }
+
+// guessed counts a wrong secret, and gives the answer to it.
+func (c *Core) guessed(from string, e *wire.Error) *wire.Error {
+	ip, err := netip.ParseAddr(from)
+	if err != nil {
+		return e
+	}
+	if len(c.guesses) > mostAddresses {
+		clear(c.guesses)
+	}
+	here := c.guesses.take(network(ip), c.now, mostGuesses, guessEvery)
+	all := c.guesses.take(everywhere, c.now, guessedAtAll, time.Minute/guessedAtAll)
+	if wait := max(here, all); wait > 0 {
+		return &wire.Error{Code: "E_RATE", RetryAfter: wait.Milliseconds(), Text: "too many wrong tokens or join codes come from there"}
+	}
+	return e
+}
+
+// take takes one of what an address may guess, and says how long it has to wait for the next.
+func (g guesses) take(from netip.Addr, now time.Time, most float64, every time.Duration) time.Duration {
+	p := g[from]
+	if p == nil {
+		p = &pace{most, now}
+		g[from] = p
+	}
+	p.left = min(most, p.left+max(0, now.Sub(p.at).Seconds()/every.Seconds()))
+	p.at = now
+	if p.left < 1 {
+		return time.Duration((1 - p.left) * float64(every))
+	}
+	p.left--
+	return 0
+}
+
+// honest refuses what a device says of an attempt that another device holds: it has that device's lease, which it was never told. An honest one cannot.
+func (c *Core) honest(s *session, body any) error {
+	var l task.Lease
+	switch b := body.(type) {
+	case *wire.Accept:
+		l = b.Lease
+	case *wire.Progress:
+		l = b.Lease
+	case *wire.Output:
+		l = b.Lease
+	case *wire.Result:
+		l = b.Lease
+	case *wire.Release:
+		l = b.Lease
+	default:
+		return nil
+	}
+	t := c.tasks[l.Task]
+	if t == nil || t.last == nil || t.last.Device == s.device.row.ID || t.lease() != l {
+		return nil
+	}
+	c.event(cluster.Event{Kind: cluster.Suspicious, Device: s.device.row.ID, Task: l.Task, Job: t.job, Attempt: l.Attempt,
+		Reason: "it speaks for an attempt that " + t.last.Device + " holds; look at that device, or rc-ctl remove it"})
+	c.closed(s)
+	return wire.Errorf(wire.ErrForbidden, "attempt %d of task %s is another device's", l.Attempt, l.Task)
+}

@@ -1,0 +1,29 @@
+package text
+
+import (
+	"fmt"
+	"strings"
+
+	"rsc.io/qr"
+)
+
+// quiet is how wide the light frame is that a QR code needs around it.
+const quiet = 4
+
+// QR draws a text as a QR code, two of its lines on each line: dark on light, whatever the colours of the terminal are.
+func QR(s string) (string, error) {
+	code, err := qr.Encode(s, qr.L)
+	if err != nil {
+		return "", fmt.Errorf("draw a QR code: %w", err)
+	}
+	var b strings.Builder
+	for y := -quiet; y < code.Size+quiet; y += 2 {
+		b.WriteString("\x1b[30;107m")
+		for x := -quiet; x < code.Size+quiet; x++ {
+			upper, lower := code.Black(x, y), code.Black(x, y+1)
+			b.WriteString(map[[2]bool]string{{true, true}: "█", {true, false}: "▀", {false, true}: "▄", {false, false}: " "}[[2]bool{upper, lower}])
+		}
+		b.WriteString(resetSGR + "\n")
+	}
+	return b.String(), nil
+}
