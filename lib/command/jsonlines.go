@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
 // fromJSON reads a task from each line that is not empty; the flags say what the line does not.
@@ -41,6 +42,9 @@ func decodeSpec(line []byte, common task.Spec) (task.Spec, error) {
 	if common.Limits != nil {
 		own := *common.Limits // and into this
 		spec.Limits = &own
+	}
+	if err := wire.CheckJSON(line); err != nil {
+		return spec, err
 	}
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()

@@ -339,7 +339,7 @@ func (c *Core) refuse(in *Input, err error) {
 	}
 	c.log.Log(c.ctx, level, "refused", "message", in.Message.Type, "session", in.Session, "err", err)
 	answer := Effect{Session: in.Session, Message: wire.Message{Type: wire.TypeError, ReplyTo: in.Message.ID, Body: e}}
-	if answer.Close = c.sessions[in.Session] == nil; answer.Close && isGuess(e) {
+	if answer.Close = c.sessions[in.Session] == nil; answer.Close && isGuess(in.Body, e) {
 		if answer.Message.Body = c.guessed(in.Address, e); answer.Message.Body == e {
 			answer.After = guessWait + time.Duration(in.Session%16)*guessWait/16
 		}

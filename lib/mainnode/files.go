@@ -90,6 +90,9 @@ func (c *conn) fileGet(m *wire.Message, role wire.Role) error {
 	if err := m.Decode(&g); err != nil {
 		return err
 	}
+	if err := depot.CheckSum(g.SHA256); err != nil {
+		return wire.Errorf(wire.ErrField, "file_get: sha256 %.70q", g.SHA256)
+	}
 	if owner := c.owner(); owner != "" {
 		if mine, err := c.node.db.OwnsFile(context.Background(), g.SHA256, owner); err != nil || !mine {
 			return cmp.Or(err, wire.Errorf(wire.ErrNoFile, "file %.12s…", g.SHA256))

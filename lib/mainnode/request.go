@@ -104,6 +104,9 @@ func (c *conn) take(ctx context.Context, m wire.Message) error {
 		}
 		return c.node.give(&Input{Session: c.id, Message: m, Body: &deviceAction{m.Type, d.Device, time.Duration(d.Within * float64(time.Second))}})
 	}
+	if !isKnown(m.Type) {
+		return wire.Errorf(wire.ErrUnknownType, "%.40q", m.Type)
+	}
 	if !role.May(wire.RoleRead) {
 		return wire.Errorf(wire.ErrForbidden, "%.40s: this needs a token", m.Type)
 	}
@@ -114,6 +117,15 @@ func (c *conn) take(ctx context.Context, m wire.Message) error {
 		return nil
 	}
 	return c.stream(ctx, m)
+}
+
+// isKnown says whether somebody may ask for something by such a message.
+func isKnown(messageType string) bool {
+	switch messageType {
+	case wire.TypeFollowEvents, wire.TypeFollowOutput, wire.TypeFollowAudit, wire.TypeUnfollow:
+		return true
+	}
+	return asked[messageType] != nil
 }
 
 // check refuses what is not valid before it waits for the loop.

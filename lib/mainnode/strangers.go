@@ -15,6 +15,8 @@ const (
 	maxStrangersFrom = 64   // one address
 	newFrom          = 128  // connections that one address may make at once
 	newFromEvery     = 20   // and in a second, after that
+	newFromAll       = 512  // that all of them together may make at once
+	newFromAllEvery  = 100  // and in a second: a handshake costs a slow main node some milliseconds
 	mostAddresses    = 4096 // remembered
 )
 
@@ -26,6 +28,8 @@ type strangers struct {
 	from  map[netip.Addr]int
 	pace  map[netip.Addr]*pace
 	known map[netip.Addr]bool // somebody was welcomed from there
+
+	together pace // of all addresses
 }
 
 type visitor struct {
@@ -40,7 +44,7 @@ type pace struct {
 }
 
 func newStrangers() *strangers {
-	return &strangers{all: list.New(), of: map[net.Conn]*list.Element{}, from: map[netip.Addr]int{}, pace: map[netip.Addr]*pace{}, known: map[netip.Addr]bool{}}
+	return &strangers{all: list.New(), of: map[net.Conn]*list.Element{}, from: map[netip.Addr]int{}, pace: map[netip.Addr]*pace{}, known: map[netip.Addr]bool{}, together: pace{left: newFromAll}}
 }
 
 // admit takes one more, unless its address makes them too fast.
@@ -78,7 +82,12 @@ func (s *strangers) mayCome(from netip.Addr, now time.Time) bool {
 		p = &pace{newFrom, now}
 		s.pace[from] = p
 	}
-	p.left = min(newFrom, p.left+max(0, now.Sub(p.at).Seconds())*newFromEvery)
+	return p.take(now, newFrom, newFromEvery) && s.together.take(now, newFromAll, newFromAllEvery)
+}
+
+// take takes one of what may come now, of so many at the most and so many more in a second.
+func (p *pace) take(now time.Time, most, every float64) bool {
+	p.left = min(most, p.left+max(0, now.Sub(p.at).Seconds())*every)
 	p.at = now
 	if p.left < 1 {
 		return false

@@ -68,7 +68,9 @@ func TestStrangers(t *testing.T) {
 			t.Fatal("refused where somebody was welcomed")
 		}
 	}
+	s.together.left = 2 * maxStrangers
 	for i := range 2 * maxStrangers {
+		now = now.Add(time.Second / newFromAllEvery)
 		come((&net.TCPAddr{IP: net.IPv4(10, 1, byte(i>>8), byte(i)), Port: 1}).String())
 	}
 	if s.all.Len() != maxStrangers || len(s.of) != maxStrangers {

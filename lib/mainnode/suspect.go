@@ -24,7 +24,15 @@ const (
 var everywhere = netip.IPv4Unspecified()
 
 // isGuess says whether a refusal was of a secret.
-func isGuess(e *wire.Error) bool { return e.Code == "E_JOIN_TOKEN" || e.Code == "E_AUTH" }
+func isGuess(body any, e *wire.Error) bool {
+	switch b := body.(type) {
+	case *wire.Hello:
+		return e.Code == "E_AUTH" && b.Token != ""
+	case *wire.Join:
+		return e.Code == "E_AUTH" || e.Code == "E_JOIN_TOKEN"
+	}
+	return false
+}
 
 // guessed counts a wrong secret, and gives the answer to it.
 func (c *Core) guessed(from string, e *wire.Error) *wire.Error {
@@ -50,13 +58,10 @@ func (g guesses) take(from netip.Addr, now time.Time, most float64, every time.D
 		p = &pace{most, now}
 		g[from] = p
 	}
-	p.left = min(most, p.left+max(0, now.Sub(p.at).Seconds()/every.Seconds()))
-	p.at = now
-	if p.left < 1 {
-		return time.Duration((1 - p.left) * float64(every))
+	if p.take(now, most, 1/every.Seconds()) {
+		return 0
 	}
-	p.left--
-	return 0
+	return time.Duration((1 - p.left) * float64(every))
 }
 
 // honest refuses what a device says of an attempt that another device holds: it has that device's lease, which it was never told. An honest one cannot.

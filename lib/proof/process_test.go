@@ -1,9 +1,11 @@
 package proof
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -129,6 +131,29 @@ func (p *process) end() {
 			p.signal(syscall.SIGKILL)
 		}
 	}
+}
+
+// memory is how much of it is in memory now, in bytes; 0: it does not run.
+func (p *process) memory() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return 0
+	}
+	for line := range strings.Lines(string(read(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)))) {
+		if kib, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			n, _ := strconv.ParseInt(strings.Fields(kib)[0], 10, 64)
+			return n << 10
+		}
+	}
+	return 0
+}
+
+// count is how many lives it has had.
+func (p *process) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lives
 }
 
 // lastLog is the end of what it printed.

@@ -109,7 +109,7 @@ func CheckType(s string) error {
 	return nil
 }
 
-// Validate says what is wrong with a spec, in words for the person who wrote it. The error is ErrInvalid.
+// Validate says what is wrong with a spec, in words for the person who wrote it. The error is ErrInvalid or ErrLimit.
 func (s *Spec) Validate() error {
 	if err := CheckType(s.Type); err != nil {
 		return err
@@ -124,7 +124,7 @@ func (s *Spec) Validate() error {
 	case s.Retries < 0 || s.Retries > MaxRetries:
 		return invalid("max_retries %d: between 0 and %d", s.Retries, MaxRetries)
 	case len(s.Payload) > MaxPayload:
-		return invalid("payload of %d bytes: at most %d", len(s.Payload), MaxPayload)
+		return tooMuch("payload of %d bytes: at most %d", len(s.Payload), MaxPayload)
 	}
 	if err := s.Policy.validate(s.Retries); err != nil {
 		return err
@@ -210,7 +210,7 @@ func (l *Limits) validate() error {
 	return nil
 }
 
-// Validate says what is wrong with requirements. The error is ErrInvalid.
+// Validate says what is wrong with requirements. The error is ErrInvalid or ErrLimit.
 func (r *Requirements) Validate() error {
 	switch {
 	case r.CPUCores < 0 || r.CPUCores > 1<<16:
@@ -222,7 +222,7 @@ func (r *Requirements) Validate() error {
 	case r.Sandbox < 0 || r.Sandbox > MaxSandbox:
 		return invalid("min_sandbox %d: a level between 0 and %d", r.Sandbox, MaxSandbox)
 	case len(r.Tags) > MaxTags:
-		return invalid("%d tags: at most %d", len(r.Tags), MaxTags)
+		return tooMuch("%d tags: at most %d", len(r.Tags), MaxTags)
 	}
 	for _, s := range append([]string{r.Platform, r.Role, r.Device}, r.Tags...) {
 		if s != "" && !tagName.MatchString(s) {
@@ -311,7 +311,7 @@ func check[T any](payload json.RawMessage, valid func(*T) error) error {
 
 func checkEnvironment(env map[string]string) error {
 	if len(env) > MaxEnvironment {
-		return invalid("payload.environment: %d variables, at most %d", len(env), MaxEnvironment)
+		return tooMuch("payload.environment: %d variables, at most %d", len(env), MaxEnvironment)
 	}
 	for k, v := range env {
 		if !envName.MatchString(k) || strings.ContainsRune(v, 0) {
@@ -338,6 +338,10 @@ func plain(err error) string {
 
 func clean(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
+
+func tooMuch(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrLimit, fmt.Sprintf(format, args...))
 }
 
 func invalid(format string, args ...any) error {

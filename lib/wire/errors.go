@@ -16,7 +16,6 @@ var (
 	ErrType         = errors.New("this token may not submit tasks of this type")
 	ErrRevoked      = errors.New("this device was removed from the cluster, and its key with it")
 	ErrPending      = errors.New("this device has joined and waits to be approved")
-	ErrLimit        = errors.New("over a limit")
 	ErrJoin         = errors.New("the join code is wrong, used or too old")
 	ErrProto        = errors.New("no common version of the protocol")
 	ErrTooLarge     = errors.New("message too large")
@@ -50,7 +49,7 @@ var codes = []struct {
 	{"E_TOO_LARGE", ErrTooLarge, 65},
 	{"E_JSON", ErrJSON, 65},
 	{"E_FIELD", ErrField, 65},
-	{"E_LIMIT", ErrLimit, 65},
+	{"E_LIMIT", task.ErrLimit, 65},
 	{"E_UNKNOWN_TYPE", ErrUnknownType, 70},
 	{"E_STALE_SESSION", ErrStaleSession, 75},
 	{"E_DUPLICATE_IDENTITY", ErrTwoMachines, 78},
@@ -125,7 +124,7 @@ func (e *Error) Wait() time.Duration { return time.Duration(e.RetryAfter) * time
 func Errorf(sentinel error, format string, args ...any) error {
 	text := fmt.Sprintf(format, args...)
 	switch sentinel {
-	case ErrAuth, ErrForbidden, ErrField, ErrConflict, ErrProto, ErrBusy, ErrLimit:
+	case ErrAuth, ErrForbidden, ErrField, ErrConflict, ErrProto, ErrBusy:
 		return &said{text, sentinel}
 	}
 	return fmt.Errorf("%s: %w", text, sentinel)
