@@ -172,6 +172,7 @@ func (c *Core) failed(e entry, err error) {
 	}
 	if f == nil {
 		c.audit(e)
+		c.log.Warn("refused", "who", cmp.Or(e.Who, stranger), "from", e.From, "what", e.What, "on", e.On, "code", e.Result, "why", e.Why)
 		e.Count = 0
 		c.failures[kind] = &failure{e, c.now}
 		return

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,6 +87,9 @@ func (n *Node) serve(ctx context.Context, raw net.Conn) {
 	if err := c.meet(ctx, raw); err != nil {
 		n.strangers.leave(raw, false)
 		n.log.Debug("connection refused", "from", raw.RemoteAddr().String(), "err", err)
+		if isMistaken(err) {
+			c.denied(&wire.Message{Type: "handshake"}, wire.Errorf(wire.ErrAuth, "who connected looks for a main node with another fingerprint"))
+		}
 		return
 	}
 	c.log = n.log.With("session", c.id)
@@ -197,6 +201,11 @@ const (
 	mostBad = 5
 	badTime = time.Minute
 )
+
+// isMistaken says whether a handshake ended because the other side did not take this main node for the right one.
+func isMistaken(err error) bool {
+	return strings.HasSuffix(err.Error(), "remote error: tls: bad certificate") // the type of an alert is crypto/tls's own
+}
 
 // denied audits what was refused without the core.
 func (c *conn) denied(m *wire.Message, err error) {

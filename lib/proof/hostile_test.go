@@ -323,6 +323,7 @@ func TestHostile(t *testing.T) {
 	close(next)
 	group.Wait()
 	honest.end(t)
+	s.keepsSecrets(t)
 	grown := s.main.memory() - before
 	if grown > 32<<20 {
 		t.Errorf("the main node has grown by %d KiB", grown>>10)
@@ -335,6 +336,35 @@ func TestHostile(t *testing.T) {
 		t.Errorf("%d vectors, %d are to be there", len(vectors), least)
 	}
 	l.report("vectors", len(vectors), "main_grew_kib", grown>>10)
+}
+
+// keepsSecrets looks for every secret of this test where none may stand: logs, the database with its audit log, what rc-web serves, arguments.
+func (s *stage) keepsSecrets(t *testing.T) {
+	spy := &spy{r: s.rig, seen: map[string]bool{}}
+	for _, secret := range s.secrets {
+		spy.tokens = append(spy.tokens, secretPart(secret))
+	}
+	spy.secrets = append(spy.tokens, s.victim.Token)
+	for _, path := range []string{"/", "/text/logs", "/text/devices", "/text/tasks", "/text/status", "/text/metrics", "/api/v1/devices", "/api/v1/tasks", "/api/v1/tasks/" + s.victim.Task.String()} {
+		reply, err := http.Get("http://" + s.web + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(reply.Body)
+		reply.Body.Close()
+		if err != nil || len(text) == 0 {
+			t.Fatalf("%s: %d bytes, %v", path, len(text), err)
+		}
+		spy.search(path, text, spy.secrets)
+	}
+	audit, err := exec.CommandContext(t.Context(), filepath.Join(s.bin, "rc-mained"), "audit", "print", "--data", s.path("main")).Output()
+	if err != nil || !bytes.Contains(audit, []byte(`"result":"E_AUTH"`)) {
+		t.Errorf("the audit log: %v, %d bytes, and nothing of who was refused", err, len(audit))
+	}
+	spy.search("the audit log", audit, spy.secrets)
+	for _, found := range spy.find() {
+		t.Error(found)
+	}
 }
 
 // play plays one vector.

@@ -9,7 +9,8 @@ This comment is the specification of protocol version 1; rc-protocol(7) tells th
 
 The main node listens on one TCP port (8080) for TLS 1.3 with the application protocol "retire-cluster/1". Its
 certificate is self-signed. Who connects compares the SHA-256 of the whole certificate (DER) with the one it was
-given, the fingerprint, and looks at neither names nor dates: a device whose clock says 1970 joins like any other.
+given, the fingerprint, and looks at neither names nor dates: a device whose clock says 1970 joins like any other. The server name of TLS is the fingerprint that
+is expected: a main node that was given another key shows the former one, for a while, to who asks for it.
 Fingerprints are written in base 32 (RFC 4648, lower case, no padding): 52 characters.
 
 A worker presents a self-signed certificate of its own (Ed25519); that key is the device's identity. Clients present
@@ -20,7 +21,9 @@ none; they send a token in hello.
 # Messages
 
 A message is one JSON object (RFC 8259, UTF-8) on a line that ends with a newline. There is no newline inside it. A
-message has at most 1,048,576 bytes, a stranger's at most 16,384, and objects and arrays stand at most 32 deep in each other. This is the envelope of all:
+message has at most 1,048,576 bytes, a stranger's at most 16,384. Objects and arrays stand at most 32 deep in each other, an array has at most 16,384 elements,
+an object at most 1,024 fields, of which none stands twice, also not with other letters of its name as capitals (within a field payload: not the same twice). A number
+has at most 32 characters, and an integer, outside of payload, is at most 2^53. This is the envelope of all:
 
 	{"message_type":"heartbeat","sender_id":"pi4","target_id":"main","message_id":"17","reply_to":"3",
 	 "timestamp":"2026-01-15T10:30:00Z","data":{…}}
@@ -35,7 +38,8 @@ one, and task_accept, task_progress, task_output and task_release, are not answe
 
 # Beginning: hello, welcome
 
-Who connects speaks first, within 10 seconds, and says which versions it speaks, how it is called and who it is:
+Who connects speaks first, within 10 seconds, and says which versions it speaks, how it is called and who it is. Anything else before that is answered by E_AUTH and
+the end of the connection. Half a message is waited for 30 seconds.
 
 	C: {"message_type":"hello","message_id":"1","data":{"protocol":{"min":1,"max":1},"software":"rc-submit 0.1.0","token":"rcs1_…"}}
 	M: {"message_type":"welcome","reply_to":"1","data":{"protocol":1,"software":"rc-mained 0.1.0","main_node":"nas","role":"submit"}}
@@ -58,7 +62,9 @@ certificate:
 	M: {"message_type":"ack","reply_to":"1","data":{"device_id":"pi4"}}
 
 A code is good for one key. The same key may present it again, and gets the same answer: a lost answer burns nothing.
-Where the name is taken, another is given (pi4-2); device_id in the answer is the one that counts. On the main node's
+Where the name is taken, another is given (pi4-2); device_id in the answer is the one that counts. Where "pending":true stands beside it,
+hello is answered by E_PENDING until somebody has approved of the device. A code that is wrong, used or too old is answered by E_JOIN_TOKEN, whichever it is, and many of
+them by E_RATE. A key that was removed is answered by E_REVOKED, always. On the main node's
 own host a worker may send an admin token as "token" instead of invite and secret.
 
 After that, every connection of the worker begins with hello:
@@ -70,7 +76,7 @@ After that, every connection of the worker begins with hello:
 	    "held":[{"task_id":"t7k3f9q2m","attempt":1,"lease":"9a0c…","verdict":"keep","output_bytes":1024}]}}
 
 boot_count grows with every start of the worker and is kept on its disk; session grows with every connection in that
-life. The main node refuses a hello that is not newer than the newest it has seen (E_STALE_SESSION, with that
+life. fingerprint in welcome is what to pin from now on; a worker that is connected may be told so by "pin", with the same field. The main node refuses a hello that is not newer than the newest it has seen (E_STALE_SESSION, with that
 boot_count; the worker goes on from one above it), and closes the older session when a newer one comes. life is random and
 new in every process: where two take turns under one key, two machines have it, and neither is let in for a while (E_DUPLICATE_IDENTITY).
 
@@ -196,14 +202,24 @@ Following the output of a task that is run again begins anew with the higher att
 
 	cancel, retry               data {"tasks":["t7k3"],"job_ids":["j…"],"states":["queued"],"device_id":"pi4"}  ack {"count":12}
 	drain                       data {"device_id":"pi4","within":600}             ack {}; within, in seconds, may be left out
-	undrain, remove, wake       data {"device_id":"pi4"}                          ack {}
-	invite                      data {"addresses":["192.168.1.5:8080"],"expires":86400}  ack {"code":"rcj1_…","expires":"…"}
-	token_make                  data {"role":"submit","name":"cron","expires":0}  ack {"token":"rcs1_…","id":"…","fingerprint":"…"}
+	undrain, remove, wake, approve  data {"device_id":"pi4"}                      ack {}
+	invite                      data {"addresses":["192.168.1.5:8080"],"expires":86400,"uses":1}  ack {"code":"rcj1_…","expires":"…"}
+	token_make                  data {"role":"submit","name":"cron","expires":0,"exec":true}  ack {"token":"rcs1_…","id":"…","fingerprint":"…"}
 	token_list                  data {}                                           ack {"tokens":[…]}
 	token_revoke                data {"id":"…"}                                   ack {}
+	rotate_key                  data {"within":1209600}                           ack {"fingerprint":"…","until":"…"}
+	follow_audit                data {"after":0,"last":100,"follow":true}         audited {"seq":…,"line":"{…}","hash":"…"}…, ack {}
+	login_make                  data {"role":"read"}                              ack {"code":"rcl1_…","expires":"…"}
+	login                       data {}                                           ack {"token":"rcb1_…","id":"…","role":"read","expires":"…"}
+	logout                      data {}                                           ack {}
 
-A selection that names tasks and states takes the tasks that are both. Roles: read may ask and follow; submit may also submit, cancel and retry;
-admin may all.
+A selection that names tasks and states takes the tasks that are both. Roles: read may ask and follow; submit may submit, and ask for, follow, cancel and retry what was
+submitted with the same token: anything else is not found; it may also ask for devices. admin may all. A token of the role submit is for types of tasks that run no program;
+with "exec":true for all, with "task_types":["command"] for these. "tags":["kitchen"] adds to what its tasks require, "rate":60 bounds how many they are in a minute.
+What is not permitted is answered by E_FORBIDDEN or E_TYPE_FORBIDDEN.
+
+A browser's session is a token, too. login_make makes a code for one (role: no more than one's own), good once and for five minutes. It stands in hello in the place of a token, and
+then login, and nothing else, may be asked: the session's token speaks for the token that asked for the code, for a week, and twelve hours without use; logout ends it.
 
 # Files
 

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/device"
 	"github.com/retire-cluster/retire-cluster/lib/task"
@@ -127,6 +128,77 @@ func TestPinnedTLS(t *testing.T) {
 			t.Error("the main node does not see who the worker is")
 		}
 	}
+}
+
+// A phone that begins in 1970, or one that believes it is 2099, is who its key says.
+func TestTLSIgnoresClocks(t *testing.T) {
+	main, _ := NewIdentity("main")
+	worker, _ := NewIdentity("worker")
+	for _, year := range []int{1970, 2099} {
+		for _, wrong := range []string{"worker", "main node"} {
+			clock := func() time.Time { return time.Date(year, 1, 1, 0, 0, 1, 0, time.UTC) }
+			server, client := ServerTLS(func(string) *Identity { return main }), ClientTLS(worker, main.Fingerprint())
+			if wrong == "worker" {
+				client.Time = clock
+			} else {
+				server.Time = clock
+			}
+			client.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+			for range 2 { // the second time it may resume the first one's session
+				if peer, err := handshake(t, server, client); err != nil || peer != worker.Fingerprint() {
+					t.Errorf("it is %d at the %s: %q %v", year, wrong, peer, err)
+				}
+			}
+		}
+	}
+}
+
+// A session that is resumed with another main node's key is not believed.
+func TestPinHoldsOnResumption(t *testing.T) {
+	main, _ := NewIdentity("main")
+	server := ServerTLS(func(string) *Identity { return main })
+	client := ClientTLS(nil, main.Fingerprint())
+	client.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+	if _, err := handshake(t, server, client); err != nil {
+		t.Fatal(err)
+	}
+	other := ClientTLS(nil, strings.Repeat("a", 52))
+	other.ServerName, other.ClientSessionCache = client.ServerName, client.ClientSessionCache
+	if _, err := handshake(t, server, other); err == nil {
+		t.Error("a resumed session went around the pin")
+	}
+}
+
+// handshake connects two sides, has each say a word, and gives the fingerprint that the server sees.
+func handshake(t *testing.T, server, client *tls.Config) (peer string, err error) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	seen := make(chan string, 1)
+	go func() {
+		defer close(seen)
+		raw, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer raw.Close()
+		c := tls.Server(raw, server)
+		if _, err := c.Write([]byte("x")); err == nil {
+			seen <- PeerFingerprint(c.ConnectionState())
+		}
+	}()
+	raw, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	if _, err := io.ReadFull(tls.Client(raw, client), make([]byte, 1)); err != nil { // with it comes the ticket of a session
+		return "", err
+	}
+	return <-seen, nil
 }
 
 func TestConn(t *testing.T) {
