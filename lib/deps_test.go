@@ -23,6 +23,7 @@ var floors = []string{
 	"lib/store lib/scheduler lib/wire lib/executor lib/profile lib/text lib/depot lib/discovery",
 	"lib/mainnode lib/worker lib/client",
 	"lib/command lib/simulation",
+	"lib/shell",
 	"lib/web",
 	"cmd/rc-mained cmd/rc-workerd cmd/rc-submit cmd/rc-status cmd/rc-logs cmd/rc-ctl cmd/rc-web testscripts lib/proof lib/proof/disk lib/proof/restore contrib/bench",
 }
@@ -48,6 +49,7 @@ var forbidden = map[string]string{
 	"lib/mainnode":  "database/sql html/template net/http",
 	"lib/client":    "database/sql log log/slog",
 	"lib/command":   "database/sql net/http",
+	"lib/shell":     "database/sql net/http os/exec",
 	"lib/web":       "database/sql",
 }
 
@@ -55,6 +57,8 @@ var forbidden = map[string]string{
 var owners = map[string]string{
 	"github.com/mattn/go-sqlite3":         "lib/store",
 	"github.com/shirou/gopsutil/v3":       "lib/profile",
+	"mvdan.cc/sh/v3":                      "lib/shell",
+	"github.com/itchyny/gojq":             "lib/shell",
 	"rsc.io/qr":                           "lib/text",
 	"github.com/alecthomas/kong":          "lib/cli",
 	"github.com/DeRuina/timberjack":       "lib/cli",

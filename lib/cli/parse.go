@@ -22,7 +22,7 @@ func newInvocation(name, about string, args []string, env Env, std Std) *invocat
 	if env == nil {
 		env = func(string) (string, bool) { return "", false }
 	}
-	return &invocation{name, about, slices.Clone(args), env, std.orEmpty()}
+	return &invocation{name, about, slices.Clone(args), env, std.OrEmpty()}
 }
 
 // parse fills cmd from flags, environment and file.

@@ -15,18 +15,26 @@ import (
 type Std struct {
 	In       io.Reader
 	Out, Err io.Writer
+
+	// Width and ErrWidth are those, in columns, of terminals that Out and Err are though they are no files, such as one in a browser; else 0.
+	Width, ErrWidth int
 }
 
 // Env looks a variable up, as os.LookupEnv does.
 type Env func(name string) (value string, ok bool)
 
 // Terminal tells whether Out is a terminal, and its width in columns.
-func (s Std) Terminal() (width int, ok bool) { return terminal(s.Out) }
+func (s Std) Terminal() (width int, ok bool) {
+	if s.Width > 0 {
+		return s.Width, true
+	}
+	return terminal(s.Out)
+}
 
 // ErrTerminal tells whether Err is a terminal.
 func (s Std) ErrTerminal() bool {
 	_, ok := terminal(s.Err)
-	return ok
+	return ok || s.ErrWidth > 0
 }
 
 func terminal(w io.Writer) (width int, ok bool) {
@@ -41,8 +49,8 @@ func terminal(w io.Writer) (width int, ok bool) {
 	return width, true
 }
 
-// orEmpty replaces the streams that are nil by empty ones.
-func (s Std) orEmpty() Std {
+// OrEmpty replaces the streams that are nil by empty ones.
+func (s Std) OrEmpty() Std {
 	if s.In == nil {
 		s.In = strings.NewReader("")
 	}

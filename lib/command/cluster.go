@@ -19,10 +19,38 @@ type Cluster struct {
 	Pin       string `group:"Main node" env:"RC_PIN" placeholder:"FINGERPRINT" help:"Its fingerprint."`
 	TokenFile string `group:"Main node" env:"RC_TOKEN_FILE" placeholder:"FILE" help:"File with the token to use there."`
 	Data      string `group:"Main node" env:"RC_DATA" placeholder:"DIR" help:"Data directory of a main node of this host."`
+
+	host Opener // of the process that this command runs in; nil: it has one of its own
+}
+
+// Opener makes a client that connects when it is first used. retrying may be nil.
+type Opener func(software string, retrying func(error)) (*client.Client, error)
+
+// Hosted is a command that may run inside of another process.
+type Hosted interface {
+	Host(Opener)
+}
+
+// Host makes the command one that runs inside of another process, for somebody who may use a cluster with the clients that open makes, and has no
+// business with the files of that process's host.
+func (c *Cluster) Host(open Opener) { c.host = open }
+
+// fileOf refuses to touch a file that is not the user's.
+func (c *Cluster) fileOf(path string) error {
+	if c.host != nil {
+		return cli.Exit(cli.NotPermitted, fmt.Errorf("%.80s: there are no files here", path))
+	}
+	return nil
 }
 
 // open makes a client that connects when it is first used. retrying may be nil.
 func (c *Cluster) open(command string, env cli.Env, retrying func(error)) (*client.Client, error) {
+	if c.host != nil {
+		if c.Main+c.Pin+c.TokenFile+c.Data != "" {
+			return nil, cli.Exit(cli.NotPermitted, errors.New("this is the cluster's own terminal: there is no other main node, and no token, to be named"))
+		}
+		return c.host(command+" "+cli.Version, retrying)
+	}
 	o := client.Options{Main: c.Main, Pin: c.Pin, Data: c.Data, Software: command + " " + cli.Version, Retrying: retrying}
 	if c.TokenFile != "" {
 		token, err := readBounded(c.TokenFile, 4<<10)

@@ -52,6 +52,9 @@ func (l *Logs) Run(ctx context.Context, std cli.Std, env cli.Env) error {
 	l.progress = newProgress(std)
 	switch {
 	case l.Get:
+		if err := l.fileOf("--get"); err != nil {
+			return err
+		}
 		return l.getFiles(ctx, std, c)
 	case l.Audit:
 		return l.printAudit(ctx, std, c)

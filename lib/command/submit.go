@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +36,17 @@ Examples:
   rc-submit --type python_eval --payload '{"expression":"2**100"}' --wait`
 }
 
+// noFiles refuses to read files that are not the user's.
+func (s *Submit) noFiles() error {
+	if len(s.In) > 0 {
+		return s.fileOf(s.In[0])
+	}
+	if file, ok := strings.CutPrefix(s.Payload, "@"); ok {
+		return s.fileOf(file)
+	}
+	return nil
+}
+
 // Run submits, and with --wait waits.
 func (s *Submit) Run(ctx context.Context, std cli.Std, env cli.Env) error {
 	now := ctx
@@ -43,6 +55,9 @@ func (s *Submit) Run(ctx context.Context, std cli.Std, env cli.Env) error {
 	}
 	if s.Ordered && !s.Wait {
 		return usage("--ordered goes with --wait")
+	}
+	if err := s.noFiles(); err != nil {
+		return err
 	}
 	specs, err := s.specs(std.In)
 	if err != nil || len(specs) == 0 {
