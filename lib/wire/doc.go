@@ -244,6 +244,41 @@ to put, read to get.
 Offset is how much is there already, of a transfer that was cut off; where that is all, nothing follows. The second ack says that the file is on the main node's disk.
 E_CONFLICT says that what came has another sum. A file that no task names is removed after a day.
 
+# The first Retire-Cluster
+
+Clients of the first Retire-Cluster speak without TLS. The main node tells them by their first byte, a {; it answers them where its owner has listed the network that
+they come from (--plain-from), and elsewhere with one error. It closes connections that begin with anything but that or a TLS handshake.
+
+Such a client sends one object with nothing behind it: it is read until it closes, of at most 65,536 bytes, within 10 seconds. It is answered by one object of at most
+8,192 bytes, in one write, and the connection is closed. Times there are RFC 3339 with +00:00, sizes in units of 2^30 bytes.
+
+	C: {"message_type":"register","sender_id":"phone","message_id":"1","data":{"device_id":"phone","role":"mobile","platform":"android",
+	    "capabilities":{"computational":["python"],"services":["http"],"automation":[]},"tags":["kitchen"],"cpu_count":8,
+	    "memory_total_gb":7.5,"storage_total_gb":118.4,"hostname":"pixel"}}
+	M: {"message_type":"ack","sender_id":"main_server","message_id":"…","timestamp":"2024-01-15T10:30:00+00:00","data":{"original_message_id":"1",
+	    "result":{"success":true,"device_id":"phone","message":"phone is registered"}}}
+	C: {"message_type":"heartbeat","sender_id":"phone","data":{"metrics":{"cpu_usage":25.5,"memory_usage":45.2,"storage_usage":12.8,
+	    "memory_available_gb":4.1,"storage_free_gb":103.2}}}
+	M: … "result":{"success":true,"message":"heard"}
+	C: {"message_type":"status","data":{"role":"mobile"}}
+	M: … "result":{"cluster_stats":{"total_devices":5,"online_devices":4,"offline_devices":1,"health_percentage":80,
+	    "total_resources":{"cpu_cores":24,"memory_gb":31.5,"storage_gb":512},"by_role":{"mobile":3,"server":2},"by_platform":{"android":3,"linux":2},
+	    "last_updated":"…"},"online_devices":2,"device_list":[…],"timestamp":"…"}
+	C: {"message_type":"list_devices","data":{"status":"online","role":"mobile"}}
+	M: … "result":{"devices":[{"device_id":"phone","role":"mobile","status":"online","platform":"android","ip_address":"192.168.1.20",
+	    "last_heartbeat":"…","hardware":{"cpu_count":8,"memory_total_gb":7.5,"storage_total_gb":118.4,"hostname":"pixel"},"tags":["kitchen"],
+	    "capabilities":{…},"metrics":{…},"reason":"…"}],"count":1,"filters_applied":{"status":"online","role":"mobile"}}
+	C: {"message_type":"device_info","data":{"device_id":"phone"}}
+	M: … "result":{"device":{…},"recent_heartbeats":[{"timestamp":"…","cpu_usage":25.5,…}]}
+	C: {"message_type":"task_submit","message_id":"2"}
+	M: {"message_type":"error", … ,"data":{"original_message_id":"2","error":"Unknown message type: task_submit"}}
+
+A device says who it is by data.device_id, or else by sender_id; it is bound by the rules of names of all devices. What it is refused is told by success false and a message
+(a name that belongs to a device with a key, one device too many, a heartbeat of one that has not registered); what cannot be read, or is out of its range, by an error. A status is online or
+offline. The devices with status are those that are online, of the role that was asked for; total_resources is of those that are online. device is null where there is none
+of that name. Where there is no room for all, capabilities, metrics and reason are left out first, then tags, then devices: count, and the numbers of status, are those of all.
+Such a device has no key and is given no task. More than one heartbeat in a sixth of the time between heartbeats changes nothing.
+
 # Errors
 
 	M: {"message_type":"error","reply_to":"2","data":{"code":"E_NOT_FOUND","error":"task t7k3f9q2m: no such task"}}
