@@ -47,6 +47,8 @@ type serve struct {
 	Socket   string `placeholder:"FILE" help:"Let users of this host in by a socket as well, as administrators: those whom its permissions let. Default: main.sock where systemd has made a directory for it."`
 	Approve  bool   `help:"Let a device that has joined in only after rc-ctl approve."`
 
+	PlainFrom []network `placeholder:"CIDR" help:"Answer clients of the first Retire-Cluster, without TLS and with no key, from this network; may be repeated."`
+
 	Heartbeat    cli.Duration `default:"60s" help:"Time between heartbeats of a device."`
 	OfflineAfter cli.Duration `default:"300s" help:"Show a device as offline after this long a silence; after half as long again its tasks go to others."`
 	Ageing       cli.Duration `default:"12h" help:"Waiting this long is worth one level of priority."`
@@ -78,7 +80,7 @@ func (m *serve) settings(backupDir string) (mainnode.Settings, error) {
 	}
 	s.FilesLimit, s.WakeTo = int64(m.FilesLimit), m.WakeAddress
 	s.Keep.TasksFor, s.Keep.Tasks, s.Keep.OutputBytes, s.Keep.Events = time.Duration(m.KeepTasksFor), m.KeepTasks, int64(m.KeepOutput), m.KeepEvents
-	s.Keep.Audit, s.Approve = m.KeepAudit, m.Approve
+	s.Keep.Audit, s.Approve, s.PlainFrom = m.KeepAudit, m.Approve, m.plainFrom()
 	s.Backup = mainnode.Backup{Every: time.Duration(m.BackupEvery), Dir: backupDir, Keep: m.BackupKeep}
 	if s.Name == "" {
 		s.Name, _ = os.Hostname()

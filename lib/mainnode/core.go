@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
@@ -31,10 +32,11 @@ type Settings struct {
 	QueueLimit   int           // tasks
 	Keep         store.Keep
 	Backup       Backup
-	Discovery    string   // address at which who looks for main nodes is answered; empty: nowhere
-	WakeTo       []string // addresses that magic packets are sent to; none: all networks of this host
-	FilesLimit   int64    // bytes of files that go with tasks; 0: any
-	Approve      bool     // a device that has joined is not let in before somebody approves of it
+	Discovery    string         // address at which who looks for main nodes is answered; empty: nowhere
+	WakeTo       []string       // addresses that magic packets are sent to; none: all networks of this host
+	FilesLimit   int64          // bytes of files that go with tasks; 0: any
+	Approve      bool           // a device that has joined is not let in before somebody approves of it
+	PlainFrom    []netip.Prefix // networks from which clients of the first Retire-Cluster are answered, without TLS
 }
 
 // Defaults are the settings that an owner need not change.

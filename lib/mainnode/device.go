@@ -40,6 +40,7 @@ type machine struct {
 	at       int           // in ready
 	sole     *openTask     // of held: it is to have the device to itself
 	reserved *openTask     // to which it is to be given when it has nothing else
+	beats    beats         // of one without a key
 }
 
 func newMachine(row store.Device, now time.Time) *machine {
@@ -87,6 +88,7 @@ func (c *Core) join(in *Input, j *wire.Join) (any, error) {
 	if d := c.byKey[in.Fingerprint]; d != nil { // asked before, and the answer was lost
 		return wire.Joined{DeviceID: d.row.ID, Pending: d.row.Standing == store.Pending}, nil
 	}
+	c.makeWay(j.Name)
 	name, err := c.freeName(j.Name)
 	if err != nil {
 		return nil, err
@@ -370,6 +372,9 @@ func (c *Core) actOnDevice(a *deviceAction) error {
 	}
 	if a.verb == wire.TypeRemove && d.row.ID != a.name { // what cannot be undone wants the whole name
 		return fmt.Errorf("remove: %.70q: %w; is it %s that you mean?", a.name, device.ErrNotFound, d.row.ID)
+	}
+	if err := d.keyed(a.verb); err != nil {
+		return err
 	}
 	switch a.verb {
 	case wire.TypeRemove:

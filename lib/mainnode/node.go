@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,6 +50,7 @@ type Node struct {
 	files       *depot.Depot
 	filesLimit  atomic.Int64
 	wakeTo      []string
+	plainFrom   []netip.Prefix
 	discovery   string
 
 	mu    sync.Mutex
@@ -89,7 +91,7 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 		return nil, err
 	}
 	n.filesLimit.Store(set.FilesLimit)
-	n.wakeTo, n.discovery = set.WakeTo, set.Discovery
+	n.wakeTo, n.discovery, n.plainFrom = set.WakeTo, set.Discovery, set.PlainFrom
 	ballast := store.NewBallast(filepath.Join(dir, fileBallast))
 	core.roomNeeded = ballast.Needs()
 	n.loop = &loop{ballast: ballast, core: core, in: make(chan *Input, maxBatch), events: n.events, lately: &n.lately, wakes: n.wakes, bell: n.bell, act: n.act, beat: beat}

@@ -86,6 +86,9 @@ func (n *Node) serve(ctx context.Context, raw net.Conn) {
 	c := &conn{id: n.lastSession.Add(1), node: n, raw: raw}
 	if err := c.meet(ctx, raw); err != nil {
 		n.strangers.leave(raw, false)
+		if errors.Is(err, errServed) {
+			return
+		}
 		n.log.Debug("connection refused", "from", raw.RemoteAddr().String(), "err", err)
 		if isMistaken(err) {
 			c.denied(&wire.Message{Type: "handshake"}, wire.Errorf(wire.ErrAuth, "who connected looks for a main node with another fingerprint"))
@@ -129,7 +132,10 @@ func (c *conn) meet(ctx context.Context, raw net.Conn) (err error) {
 	return err
 }
 
-// secure looks at the first byte: TLS goes on, anything else is told off or left.
+// errServed says that a connection had its answer, and nothing more is to come.
+var errServed = errors.New("plain JSON, answered")
+
+// secure looks at the first byte: TLS goes on, plain JSON has its answer, anything else is left.
 func (n *Node) secure(ctx context.Context, raw net.Conn) (*tls.Conn, error) {
 	r := bufio.NewReaderSize(raw, 1)
 	first, err := r.Peek(1)
@@ -141,9 +147,10 @@ func (n *Node) secure(ctx context.Context, raw net.Conn) (*tls.Conn, error) {
 		c := tls.Server(&peeked{raw, r}, n.tls)
 		return c, c.HandshakeContext(ctx)
 	case '{':
-		const text = "plain JSON clients are refused here; use TLS, as rc-protocol(7) says"
-		fmt.Fprintf(raw, `{"message_type":"error","sender_id":"main_server","data":{"error":%q,"code":"E_AUTH"}}`+"\n", text)
-		return nil, errors.New("plain JSON")
+		if err := n.plain(ctx, raw, r); err != nil {
+			return nil, fmt.Errorf("plain JSON: %w", err)
+		}
+		return nil, errServed
 	}
 	return nil, errors.New("neither TLS nor JSON")
 }

@@ -62,6 +62,9 @@ func (c *Core) shownDevice(d *machine) device.Device {
 	}
 	shown := device.Device{ID: d.row.ID, Fingerprint: d.row.Fingerprint, Status: status, Reason: reason, Profile: d.row.Profile, Metrics: d.metrics,
 		ActiveTasks: len(d.held), Joined: d.row.Joined, LastSeen: seen.UTC(), Address: d.row.Address, Completed: d.row.Completed, Failed: d.row.Failed, Untrusted: d.row.Standing == store.Untrusted}
+	if shown.Untrusted {
+		shown.Reason, shown.Fingerprint = untrustedReason(reason), ""
+	}
 	if c.contactLost(d) {
 		left := c.leaseLeft(d)
 		shown.Contact, shown.LeaseLeft = device.ContactLost, &left

@@ -126,6 +126,7 @@ func (p *Printer) deviceState(d *device.Device) []pair {
 	return []pair{
 		{"id", d.ID, bold},
 		{"status", string(d.Status), deviceColor(d.Status)},
+		{"untrusted", yes(d.Untrusted), yellow},
 		{"reason", d.Reason, plain},
 		{"last_heartbeat", p.when(d.LastSeen), plain},
 		{"joined", p.when(d.Joined), plain},
@@ -257,6 +258,13 @@ func uptimeKnown(s *int64) string {
 		return ""
 	}
 	return Uptime(seconds(float64(*s)))
+}
+
+func yes(is bool) string {
+	if is {
+		return "yes"
+	}
+	return ""
 }
 
 func unlessZero(n int64) string {
