@@ -137,7 +137,7 @@ func (c *Core) addUntrusted(from, name string) (*machine, error) {
 		}
 	}
 	if many >= mostUntrusted {
-		return nil, wire.Errorf(wire.ErrLimit, "%s: there are %d devices without a key already, and no more are taken; rc-ctl remove makes room", name, many)
+		return nil, wire.Errorf(wire.ErrBusy, "%s: there are %d devices without a key already, and no more are taken; rc-ctl remove makes room", name, many)
 	}
 	d := newMachine(store.Device{ID: name, Fingerprint: untrustedKey + name, Standing: store.Untrusted, Joined: c.now, Address: from}, c.now)
 	c.devices[name], c.byKey[d.row.Fingerprint] = d, d

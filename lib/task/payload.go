@@ -109,7 +109,7 @@ func CheckType(s string) error {
 	return nil
 }
 
-// Validate says what is wrong with a spec, in words for the person who wrote it. The error is ErrInvalid or ErrLimit.
+// Validate says what is wrong with a spec, in words for the person who wrote it. The error is ErrInvalid, of which ErrLimit is one.
 func (s *Spec) Validate() error {
 	if err := CheckType(s.Type); err != nil {
 		return err
@@ -210,7 +210,7 @@ func (l *Limits) validate() error {
 	return nil
 }
 
-// Validate says what is wrong with requirements. The error is ErrInvalid or ErrLimit.
+// Validate says what is wrong with requirements. The error is ErrInvalid, of which ErrLimit is one.
 func (r *Requirements) Validate() error {
 	switch {
 	case r.CPUCores < 0 || r.CPUCores > 1<<16:

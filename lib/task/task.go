@@ -6,6 +6,7 @@ package task
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -15,7 +16,7 @@ var (
 	ErrNotFound  = errors.New("no such task")
 	ErrAmbiguous = errors.New("more than one task begins so; type more of its id")
 	ErrInvalid   = errors.New("not a valid task")
-	ErrLimit     = errors.New("more than a task may carry")
+	ErrLimit     = fmt.Errorf("%w: over a limit", ErrInvalid)
 	ErrMove      = errors.New("not possible in its state")
 	ErrKeyReused = errors.New("the key was used before for a different task")
 	ErrQueueFull = errors.New("the queue is full")
