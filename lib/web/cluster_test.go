@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -132,30 +135,48 @@ type site struct {
 	data string
 	url  string
 	web  *Server
+	http *http.Client // leads nowhere by itself
 }
 
-// open serves the main node of a data directory, whether it runs or not.
-func open(t *testing.T, data string) *site {
+// open serves the main node of a data directory, whether it runs or not, on loopback.
+func open(t *testing.T, data string) *site { return openAt(t, data, "127.0.0.1:0", Options{}) }
+
+// openBeyond serves it with TLS, as beyond this host.
+func openBeyond(t *testing.T, data string, o Options) *site { return openAt(t, data, "0.0.0.0:0", o) }
+
+func openAt(t *testing.T, data, address string, o Options) *site {
 	t.Helper()
-	find := func() (client.Options, error) { return client.Find(client.Options{Data: data}, os.LookupEnv) }
-	w := New(Options{Find: find, Log: slog.New(slog.DiscardHandler)})
-	ctx, stop := context.WithCancel(context.Background())
-	l, err := Listen(ctx, "127.0.0.1:0")
+	o.Find = func() (client.Options, error) { return client.Find(client.Options{Data: data}, os.LookupEnv) }
+	o.Log = slog.New(slog.DiscardHandler)
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := &site{t: t, data: data, url: "http://127.0.0.1" + l.Addr().String()[strings.LastIndex(l.Addr().String(), ":"):]}
+	trust := x509.NewCertPool()
+	if !IsLoopback(l.Addr()) {
+		if o.Certificate, err = OwnCertificate(t.TempDir(), l.Addr(), o.Hosts, o.Log); err != nil {
+			t.Fatal(err)
+		}
+		trust.AddCert(o.Certificate.current.Load().Leaf)
+		s.url = "https" + strings.TrimPrefix(s.url, "http")
+	}
+	ways := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trust}}
+	s.http = &http.Client{Transport: ways, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	s.web = New(o)
+	ctx, stop := context.WithCancel(context.Background())
 	var served sync.WaitGroup
 	served.Go(func() {
-		if err := w.Serve(ctx, l); err != nil {
+		if err := s.web.Serve(ctx, l); err != nil {
 			t.Errorf("serve: %v", err)
 		}
 	})
 	t.Cleanup(func() {
 		stop()
 		served.Wait()
-		http.DefaultClient.CloseIdleConnections()
+		ways.CloseIdleConnections()
 	})
-	return &site{t, data, "http://" + l.Addr().String(), w}
+	return s
 }
 
 // newSite is a main node and an rc-web.
@@ -214,7 +235,7 @@ type answer struct {
 func (s *site) do(method, path, body string, headers ...string) answer {
 	s.t.Helper()
 	r := s.request(method, path, body, headers...)
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := s.http.Do(r)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -259,7 +280,7 @@ type events struct {
 
 func (s *site) events(path string, headers ...string) *events {
 	s.t.Helper()
-	resp, err := http.DefaultClient.Do(s.request("GET", path, "", headers...))
+	resp, err := s.http.Do(s.request("GET", path, "", headers...))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -62,8 +62,8 @@ func accepted(headers []string) (shape, error) {
 		}
 	}
 	if quality == 0 {
-		return shape{}, &refusal{http.StatusNotAcceptable, "E_FORMAT", "there is text/plain, text/csv, text/tab-separated-values, " +
-			"application/json and application/x-ndjson, or ?format=text, csv, tsv, json"}
+		return shape{}, refused(http.StatusNotAcceptable, "E_FORMAT", "there is text/plain, text/csv, text/tab-separated-values, "+
+			"application/json and application/x-ndjson, or ?format=text, csv, tsv, json")
 	}
 	return best, nil
 }

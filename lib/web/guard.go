@@ -1,28 +1,23 @@
 package web
 
 import (
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"strconv"
-	"strings"
 	"time"
 )
 
 // policy lets a page load what rc-web itself serves, and nothing else, from nowhere else.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 // handler is the routes behind their guards. The Host is checked before anything else is looked at.
-func (s *Server) handler(listening string) http.Handler {
+func (s *Server) handler() http.Handler {
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.refuse(w, r, &refusal{http.StatusForbidden, "E_ORIGIN", "a page of another site may not do this"})
+		s.refuse(w, r, refused(http.StatusForbidden, "E_ORIGIN", "a page of another site may not do this"))
 	}))
-	return s.logged(withHeaders(s.checkHost(listening, origin.Handler(s.tidy(s.routes())))))
+	return s.logged(withHeaders(s.checkHost(origin.Handler(s.tidy(s.mux())))))
 }
 
 func withHeaders(next http.Handler) http.Handler {
@@ -37,47 +32,6 @@ func withHeaders(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		next.ServeHTTP(w, r)
 	})
-}
-
-// checkHost refuses names that somebody else made point here (DNS rebinding): then a page of theirs would be of our origin.
-func (s *Server) checkHost(listening string, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !ourHost(r.Host, listening) {
-			s.refuse(w, r, &refusal{http.StatusMisdirectedRequest, "E_HOST",
-				fmt.Sprintf("%.80q is not served here: use localhost or 127.0.0.1, with the port that you connect to", r.Host)})
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// ourHost says whether a Host header names this machine by a name that only it can have. The port is free: a tunnel has another one.
-func ourHost(host, listening string) bool {
-	name := host
-	if h, port, err := net.SplitHostPort(host); err == nil {
-		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-			return false
-		}
-		name = h
-	} else if strings.HasPrefix(host, "[") {
-		name = strings.Trim(host, "[]")
-	} else if strings.Contains(host, ":") {
-		return false
-	}
-	if strings.EqualFold(name, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(name)
-	return err == nil && (ip.Unmap().IsLoopback() || name == listening)
-}
-
-// hostOf is an address without its port.
-func hostOf(a net.Addr) string {
-	host, _, err := net.SplitHostPort(a.String())
-	if err != nil {
-		return a.String()
-	}
-	return host
 }
 
 // fromElsewhere says whether a browser asks for a page of another site. CrossOriginProtection lets such requests read: their page
@@ -106,10 +60,10 @@ func (s *Server) tidy(m *http.ServeMux) http.Handler {
 		h.ServeHTTP(seen, r)
 		if seen.status == http.StatusMethodNotAllowed {
 			w.Header().Set("Allow", seen.header.Get("Allow"))
-			s.refuse(w, r, &refusal{seen.status, "E_METHOD", fmt.Sprintf("%.20q is not possible here: only %s", r.Method, seen.header.Get("Allow"))})
+			s.refuse(w, r, refused(seen.status, "E_METHOD", "%.20q is not possible here: only %s", r.Method, seen.header.Get("Allow")))
 			return
 		}
-		s.refuse(w, r, &refusal{http.StatusNotFound, "E_NOT_FOUND", "there is no such page"})
+		s.refuse(w, r, refused(http.StatusNotFound, "E_NOT_FOUND", "there is no such page"))
 	})
 }
 
@@ -133,7 +87,7 @@ func (s *Server) logged(next http.Handler) http.Handler {
 		begun, seen := time.Now(), &recorder{ResponseWriter: w, status: http.StatusOK}
 		defer func() {
 			s.log.Debug("request", "method", r.Method, "path", r.URL.Path, "status", seen.status, "bytes", seen.bytes,
-				"duration", time.Since(begun), "remote", r.RemoteAddr)
+				"duration", time.Since(begun), "remote", s.addressOf(r).String())
 		}()
 		next.ServeHTTP(seen, r)
 	})

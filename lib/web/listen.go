@@ -2,46 +2,23 @@ package web
 
 import (
 	"context"
-	"fmt"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
 )
 
-// NotLoopbackError says that an address to listen on can be reached from other machines.
-type NotLoopbackError struct{ Address string }
-
-func (e *NotLoopbackError) Error() string {
-	return fmt.Sprintf("listen on %s: only loopback addresses for now, such as 127.0.0.1:5000: there is no TLS and no login yet", e.Address)
-}
-
-// Hint says what to do instead.
-func (e *NotLoopbackError) Hint() string {
-	return "reach it through ssh -L 5000:127.0.0.1:5000, or put a reverse proxy with TLS and a login in front of it"
-}
-
-// Listen listens on a loopback address. The error may be a *NotLoopbackError.
-func Listen(ctx context.Context, address string) (net.Listener, error) {
-	tcp, err := net.ResolveTCPAddr("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", address, err)
-	}
-	if !tcp.IP.IsLoopback() {
-		return nil, &NotLoopbackError{address}
-	}
-	return new(net.ListenConfig).Listen(ctx, "tcp", tcp.String())
-}
-
-// limitListener accepts no more than so many connections at a time; the others wait.
+// limitListener accepts no more than so many connections at a time; the others wait. Those of an address that has its share are closed.
 type limitListener struct {
 	net.Listener
+	from   *crowd
 	slots  chan struct{}
 	closed chan struct{}
 	once   sync.Once
 }
 
-func newLimitListener(l net.Listener, most int) *limitListener {
-	return &limitListener{Listener: l, slots: make(chan struct{}, most), closed: make(chan struct{})}
+func newLimitListener(l net.Listener, most int, from *crowd) *limitListener {
+	return &limitListener{Listener: l, from: from, slots: make(chan struct{}, most), closed: make(chan struct{})}
 }
 
 func (l *limitListener) Accept() (net.Conn, error) {
@@ -50,12 +27,22 @@ func (l *limitListener) Accept() (net.Conn, error) {
 	case <-l.closed:
 		return nil, net.ErrClosed
 	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			<-l.slots
+			return nil, err
+		}
+		leave, ok := l.from.enter(peerOf(c.RemoteAddr().String()))
+		if !ok {
+			c.Close()
+			continue
+		}
+		return &limitConn{c, sync.OnceFunc(func() {
+			leave()
+			<-l.slots
+		})}, nil
 	}
-	return &limitConn{c, sync.OnceFunc(func() { <-l.slots })}, nil
 }
 
 // Close may be called again: http.Server does.
@@ -86,7 +73,11 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 
 // releaseConn gives the slot of the request's connection back.
 func releaseConn(ctx context.Context) {
-	if c, ok := ctx.Value(connKey{}).(*limitConn); ok {
+	c := ctx.Value(connKey{})
+	if over, ok := c.(*tls.Conn); ok {
+		c = over.NetConn()
+	}
+	if c, ok := c.(*limitConn); ok {
 		c.release()
 	}
 }

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"sync"
@@ -57,7 +56,7 @@ func unusable(err error) error {
 	if isUnreachable(err) {
 		return err
 	}
-	return &refusal{http.StatusServiceUnavailable, "E_UNREACHABLE", "rc-web does not know how to reach the main node: " + err.Error()}
+	return refused(http.StatusServiceUnavailable, "E_UNREACHABLE", "rc-web does not know how to reach the main node: %v", err)
 }
 
 // lookAgain is for when the main node does not answer where it was.
@@ -89,21 +88,19 @@ func (m *mainNode) do(ask func(*client.Client) error) error {
 	return own(ask(fresh))
 }
 
-// with runs a change with the rights of whoever asks for it, never with rc-web's own.
-func (m *mainNode) with(ctx context.Context, token string, change func(*client.Client) error) error {
-	if err := m.do(func(c *client.Client) error { return c.Ping(ctx) }); err != nil {
-		return err // and it is known now where the main node is
+// as is how the main node is asked with another token than rc-web's own. Without any, a socket of this host would take whoever asks for an administrator.
+func (m *mainNode) as(token string) (client.Options, error) {
+	if token == "" {
+		return client.Options{}, wire.Errorf(wire.ErrAuth, "no token")
+	}
+	if _, err := m.client(); err != nil {
+		return client.Options{}, err
 	}
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	o := m.found
-	m.mu.Unlock()
-	o.Token = token
-	c, err := client.Dial(ctx, o)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	return change(c)
+	o.Token, o.Retrying = token, nil
+	return o, nil
 }
 
 func (m *mainNode) close() {
@@ -133,8 +130,8 @@ func own(err error) error {
 }
 
 // get asks the main node for one thing.
-func get[T any](m *mainNode, ask func(*client.Client) (T, error)) (thing T, err error) {
-	err = m.do(func(c *client.Client) (err error) {
+func get[T any](a asker, ask func(*client.Client) (T, error)) (thing T, err error) {
+	err = a.do(func(c *client.Client) (err error) {
 		thing, err = ask(c)
 		return err
 	})

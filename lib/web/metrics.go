@@ -75,7 +75,10 @@ var (
 )
 
 // collector makes metrics of one look at the main node.
-type collector struct{ main *mainNode }
+type collector struct {
+	ctx context.Context // of who wants to see them
+	asker
+}
 
 // Describe says nothing: which metrics there are depends on the cluster.
 func (c *collector) Describe(chan<- *prometheus.Desc) {}
@@ -91,10 +94,10 @@ type look struct {
 
 // Collect looks once. Of a main node that is away nothing is known but that.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
+	ctx, cancel := context.WithTimeout(c.ctx, scrapeTime)
 	defer cancel()
 	out := values(ch)
-	seen, err := get(c.main, func(c *client.Client) (l look, err error) {
+	seen, err := get(c.asker, func(c *client.Client) (l look, err error) {
 		if l.metrics, err = c.Metrics(ctx); err == nil {
 			l.devices, err = c.Devices(ctx)
 		}
@@ -209,9 +212,17 @@ func (out values) measured(id string, m *device.Metrics) {
 	}
 }
 
-// metricsHandler is for Prometheus, in whichever of its formats it asks for.
-func (s *Server) metricsHandler() http.Handler {
-	return promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError})
+// metrics answers Prometheus, in whichever of its formats it asks for.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
+	promhttp.HandlerFor(metricsOf(r.Context(), s.asker(r.Context())), promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError}).ServeHTTP(w, r)
+	return nil
+}
+
+// metricsOf are the metrics as an asker sees them.
+func metricsOf(ctx context.Context, a asker) *prometheus.Registry {
+	all := prometheus.NewRegistry()
+	all.MustRegister(&collector{ctx, a})
+	return all
 }
 
 // textMetrics is the same for people and scripts: always the text format.
@@ -226,6 +237,5 @@ func (s *Server) textMetrics(w http.ResponseWriter, r *http.Request) error {
 	r = r.Clone(r.Context())
 	r.Header.Del("Accept")
 	r.Header.Del("Accept-Encoding")
-	s.metricsHandler().ServeHTTP(w, r)
-	return nil
+	return s.metrics(w, r)
 }

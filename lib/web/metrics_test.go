@@ -12,7 +12,7 @@ func TestMetrics(t *testing.T) {
 	s := newSite(t)
 	startWorker(t, s.data, "pixel-3a")
 	s.finished(s.submit(echo)[0])
-	problems, err := testutil.GatherAndLint(s.web.metrics)
+	problems, err := testutil.GatherAndLint(metricsOf(t.Context(), s.web.main))
 	if err != nil {
 		t.Fatal(err)
 	}

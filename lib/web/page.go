@@ -32,15 +32,16 @@ const pageTasks = 20
 
 // overview is what the page shows.
 type overview struct {
-	Error   string
-	Name    string
-	Health  string
-	Uptime  string
-	Version string
-	Tiles   []tile
-	Devices []deviceRow
-	Tasks   []taskRow
-	Older   bool // there are more tasks
+	Error             string
+	Insecure, Session bool
+	Name              string
+	Health            string
+	Uptime            string
+	Version           string
+	Tiles             []tile
+	Devices           []deviceRow
+	Tasks             []taskRow
+	Older             bool // there are more tasks
 }
 
 // tile is one figure.
@@ -68,14 +69,30 @@ type taskRow struct {
 func (s *Server) page(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
 	defer cancel()
-	status := http.StatusOK
-	view, err := get(s.main, func(c *client.Client) (*overview, error) { return overviewOf(ctx, c) })
+	view, err := get(s.asker(ctx), func(c *client.Client) (*overview, error) { return overviewOf(ctx, c) })
 	if err != nil {
-		problem, _ := refusalOf(err)
-		view, status = &overview{Name: "main node", Health: "away", Error: text.Sanitize(problem.message)}, http.StatusServiceUnavailable
+		return s.showAway(w, r, err)
 	}
+	return s.showOverview(w, r, http.StatusOK, view)
+}
+
+// showAway is the page while the main node does not answer.
+func (s *Server) showAway(w http.ResponseWriter, r *http.Request, err error) error {
+	problem, _ := refusalOf(err)
+	return s.showOverview(w, r, http.StatusServiceUnavailable, &overview{Name: "main node", Health: "away", Error: text.Sanitize(problem.message)})
+}
+
+func (s *Server) showOverview(w http.ResponseWriter, r *http.Request, status int, o *overview) error {
+	o.Insecure, o.Session = s.isInsecure(r), len(s.sessionsOf(r)) > 0
+	return showPage(w, status, pageTemplate, o)
+}
+
+// isInsecure says whether what is shown, and typed, can be read on the network between.
+func (s *Server) isInsecure(r *http.Request) bool { return !s.place.loopback && !s.isSecure(r) }
+
+func showPage(w http.ResponseWriter, status int, t *template.Template, view any) error {
 	var b bytes.Buffer
-	if err := pageTemplate.Execute(&b, view); err != nil {
+	if err := t.Execute(&b, view); err != nil {
 		return fmt.Errorf("make the page: %w", err)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -215,7 +232,7 @@ func (s *Server) static(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	b, err := statics.ReadFile("static/" + name)
 	if err != nil {
-		return &refusal{http.StatusNotFound, "E_NOT_FOUND", "there is no such page"}
+		return refused(http.StatusNotFound, "E_NOT_FOUND", "there is no such page")
 	}
 	w.Header().Set("Content-Type", types[path.Ext(name)])
 	w.Write(b)

@@ -20,12 +20,17 @@ type refusal struct {
 	status  int
 	code    string // as on the wire
 	message string
+	wait    time.Duration // before another try; 0: as usual
 }
 
 func (e *refusal) Error() string { return e.message }
 
+func refused(status int, code, format string, args ...any) *refusal {
+	return &refusal{status: status, code: code, message: fmt.Sprintf(format, args...)}
+}
+
 func invalid(format string, args ...any) error {
-	return &refusal{http.StatusBadRequest, "E_FIELD", fmt.Sprintf(format, args...)}
+	return refused(http.StatusBadRequest, "E_FIELD", format, args...)
 }
 
 // statuses is the one table from the main node's errors to those of HTTP.
@@ -44,7 +49,7 @@ var statuses = map[string]int{
 	"E_FIELD":          http.StatusBadRequest,
 	"E_UNKNOWN_TYPE":   http.StatusBadGateway,
 	"E_STALE_SESSION":  http.StatusServiceUnavailable,
-	"E_RATE":           http.StatusServiceUnavailable,
+	"E_RATE":           http.StatusTooManyRequests,
 	"E_STORAGE_FULL":   http.StatusServiceUnavailable,
 	"E_SHUTDOWN":       http.StatusServiceUnavailable,
 	"E_TIMEOUT":        http.StatusGatewayTimeout,
@@ -70,20 +75,20 @@ func refusalOf(err error) (*refusal, time.Duration) {
 	var o ownError
 	switch {
 	case errors.As(err, &r):
-		return r, soon
+		return r, max(r.wait, soon)
 	case isUnreachable(err):
-		return &refusal{http.StatusServiceUnavailable, "E_UNREACHABLE", err.Error()}, soon
+		return refused(http.StatusServiceUnavailable, "E_UNREACHABLE", "%v", err), soon
 	case errors.As(err, &o):
-		return &refusal{http.StatusBadGateway, "E_AUTH", "the main node does not take rc-web's own token: " + err.Error()}, soon
+		return refused(http.StatusBadGateway, "E_AUTH", "the main node does not take rc-web's own token: %v", err), soon
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return &refusal{http.StatusGatewayTimeout, "E_TIMEOUT", "the main node did not answer in time"}, soon
+		return refused(http.StatusGatewayTimeout, "E_TIMEOUT", "the main node did not answer in time"), soon
 	}
 	e := wire.NewError(err)
 	status, known := statuses[e.Code]
 	if !known {
 		status = http.StatusInternalServerError
 	}
-	return &refusal{status, e.Code, e.Text}, max(e.Wait(), soon)
+	return refused(status, e.Code, "%s", e.Text), max(e.Wait(), soon)
 }
 
 // refuse answers with an error: with JSON where JSON is spoken, elsewhere with a line.
@@ -93,19 +98,24 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		s.log.Debug("cannot answer", "path", r.URL.Path, "err", err)
 	}
 	h := w.Header()
-	switch problem.status {
-	case http.StatusUnauthorized:
+	if problem.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
-	case http.StatusServiceUnavailable:
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
-	if strings.HasPrefix(r.URL.Path, "/api/") {
+	setRetryAfter(w, problem.status, wait)
+	if strings.HasPrefix(r.URL.Path, "/api/") || mediaOf(r) == "application/json" {
 		writeJSON(w, problem.status, &envelope{Status: "error", Message: problem.message, Code: problem.code})
 		return
 	}
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(problem.status)
 	fmt.Fprintln(w, text.Sanitize(problem.message))
+}
+
+// setRetryAfter says when to try again, where that helps.
+func setRetryAfter(w http.ResponseWriter, status int, wait time.Duration) {
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	}
 }
 
 // envelope stands around all JSON, as it did in the first Retire-Cluster.
@@ -160,8 +170,11 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
 	defer cancel()
 	if err := s.ping(ctx); err != nil {
+		if !s.isOpen(r) {
+			err = withoutPlace(err)
+		}
 		problem, _ := refusalOf(err)
-		return &refusal{http.StatusServiceUnavailable, problem.code, problem.message}
+		return refused(http.StatusServiceUnavailable, problem.code, "%s", problem.message)
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	fmt.Fprintln(w, "ok")

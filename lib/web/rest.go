@@ -41,7 +41,7 @@ func (s *Server) showDevice(ctx context.Context, r *http.Request) (any, error) {
 	if err := newQuery(r).check(); err != nil {
 		return nil, err
 	}
-	return get(s.main, func(c *client.Client) (*shownDevice, error) {
+	return get(s.asker(ctx), func(c *client.Client) (*shownDevice, error) {
 		d, tasks, err := c.Device(ctx, r.PathValue("id"))
 		return &shownDevice{d, append([]task.Task{}, tasks...)}, err
 	})
@@ -71,7 +71,7 @@ func (s *Server) listTasks(ctx context.Context, r *http.Request) (any, error) {
 	if err := q.check(); err != nil {
 		return nil, err
 	}
-	return get(s.main, func(c *client.Client) (*taskList, error) {
+	return get(s.asker(ctx), func(c *client.Client) (*taskList, error) {
 		return pageOf(c.Tasks(ctx, wire.ListTasks{Filter: filter, After: after, Limit: limit + 1, Newest: newest}), limit)
 	})
 }
@@ -125,19 +125,19 @@ func (s *Server) showTask(ctx context.Context, r *http.Request) (any, error) {
 // What several pages ask the main node for.
 
 func (s *Server) ping(ctx context.Context) error {
-	return s.main.do(func(c *client.Client) error { return c.Ping(ctx) })
+	return s.asker(ctx).do(func(c *client.Client) error { return c.Ping(ctx) })
 }
 
 func (s *Server) status(ctx context.Context) (cluster.Status, error) {
-	return get(s.main, func(c *client.Client) (cluster.Status, error) { return c.Status(ctx) })
+	return get(s.asker(ctx), func(c *client.Client) (cluster.Status, error) { return c.Status(ctx) })
 }
 
 func (s *Server) devices(ctx context.Context) ([]device.Device, error) {
-	return get(s.main, func(c *client.Client) ([]device.Device, error) { return c.Devices(ctx) })
+	return get(s.asker(ctx), func(c *client.Client) ([]device.Device, error) { return c.Devices(ctx) })
 }
 
 func (s *Server) task(ctx context.Context, id string) (task.Task, error) {
-	return get(s.main, func(c *client.Client) (task.Task, error) { return c.Task(ctx, id) })
+	return get(s.asker(ctx), func(c *client.Client) (task.Task, error) { return c.Task(ctx, id) })
 }
 
 // look is what the streams of devices are made of. The number is read first: whoever knows these devices has missed nothing up to it.

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -44,13 +43,13 @@ func (s *Server) showResult(ctx context.Context, r *http.Request) (any, error) {
 		return nil, err
 	}
 	if !t.State.Ended() {
-		return nil, &refusal{http.StatusConflict, "E_MOVE", fmt.Sprintf("task %v is %v: it has no result yet", t.ID, t.State)}
+		return nil, refused(http.StatusConflict, "E_MOVE", "task %v is %v: it has no result yet", t.ID, t.State)
 	}
 	res := resultOf(&t)
 	if t.Attempt == 0 { // it ended in the queue
 		return res, nil
 	}
-	return get(s.main, func(c *client.Client) (*result, error) {
+	return get(s.asker(ctx), func(c *client.Client) (*result, error) {
 		fresh := *res
 		return &fresh, fresh.Result.read(ctx, c, &t)
 	})

@@ -2,10 +2,12 @@ package web
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
 const (
@@ -25,7 +27,7 @@ type stream struct {
 func (s *Server) stream(answer func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return s.plain(func(w http.ResponseWriter, r *http.Request) error {
 		if fromElsewhere(r) {
-			return &refusal{http.StatusForbidden, "E_ORIGIN", "a page of another site may not do this"}
+			return refused(http.StatusForbidden, "E_ORIGIN", "a page of another site may not do this")
 		}
 		return answer(w, r)
 	})
@@ -33,24 +35,17 @@ func (s *Server) stream(answer func(http.ResponseWriter, *http.Request) error) h
 
 // openStream begins a stream, if there is room for one. Call end.
 func (s *Server) openStream(w http.ResponseWriter, r *http.Request) (*stream, error) {
-	select {
-	case s.streams <- struct{}{}:
-	default:
-		return nil, &refusal{http.StatusServiceUnavailable, "E_RATE", fmt.Sprintf("%d streams are open already", maxStreams)}
+	leave, err := s.roomForStream(r)
+	if err != nil {
+		return nil, err
 	}
 	releaseConn(r.Context())
 	ctx, cancel := context.WithCancel(r.Context())
 	st := &stream{w: w, control: http.NewResponseController(w), ctx: ctx, end: func() {
 		cancel()
-		<-s.streams
+		leave()
 	}}
-	go func() {
-		select {
-		case <-s.ending:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	go s.watch(ctx, cancel)
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no")
@@ -61,6 +56,48 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request) (*stream, er
 		return nil, err
 	}
 	return st, st.begin(r)
+}
+
+// roomForStream is the place of one stream, of all and of those of its address.
+func (s *Server) roomForStream(r *http.Request) (leave func(), err error) {
+	select {
+	case s.streams <- struct{}{}:
+	default:
+		return nil, refused(http.StatusServiceUnavailable, "E_RATE", "%d streams are open already", maxStreams)
+	}
+	out, ok := s.listeners.enter(s.addressOf(r))
+	if !ok {
+		<-s.streams
+		return nil, refused(http.StatusServiceUnavailable, "E_RATE", "%d streams from this address are open already", maxStreamsFrom)
+	}
+	return func() {
+		out()
+		<-s.streams
+	}, nil
+}
+
+// watch ends a stream when rc-web stops, or when the main node does not know its visitor any more.
+func (s *Server) watch(ctx context.Context, end context.CancelFunc) {
+	defer end()
+	var look <-chan time.Time
+	who := visitorOf(ctx)
+	if who != nil {
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		look = tick.C
+	}
+	for {
+		select {
+		case <-s.ending:
+			return
+		case <-ctx.Done():
+			return
+		case <-look:
+			if errors.Is(who.ping(ctx), wire.ErrAuth) {
+				return
+			}
+		}
+	}
 }
 
 func (st *stream) begin(r *http.Request) error {

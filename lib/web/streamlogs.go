@@ -23,6 +23,10 @@ func (s *Server) streamLogs(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodHead || st.event(f.After, "", nil) != nil { // so that who connects again knows where to go on
 		return nil
 	}
+	if who := visitorOf(r.Context()); who != nil {
+		(&privateReader{stream: st, who: who, seen: &f}).follow()
+		return nil
+	}
 	leave := s.bulletin.follow()
 	defer leave()
 	(&reader{server: s, stream: st, seen: &f, match: wire.NewEventMatch(&f.Filter), resets: s.bulletin.after(f.After).resets}).follow()
@@ -54,7 +58,7 @@ func (s *Server) wanted(r *http.Request) (f wire.FollowEvents, err error) {
 	return wire.FollowEvents{After: min(seen, status.LastEvent), Follow: true, Filter: filter}, nil
 }
 
-// reader is who reads a stream of events.
+// reader is who reads a stream of events that anybody may read.
 type reader struct {
 	server *Server
 	*stream

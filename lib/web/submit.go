@@ -31,7 +31,7 @@ type submitted struct {
 
 func (s *Server) submit(ctx context.Context, r *http.Request) (any, error) {
 	var body submission
-	token, err := s.change(r, func(b []byte) (err error) {
+	who, err := s.change(r, func(b []byte) (err error) {
 		body, err = readSubmission(b)
 		return err
 	})
@@ -39,13 +39,13 @@ func (s *Server) submit(ctx context.Context, r *http.Request) (any, error) {
 		return nil, err
 	}
 	var taken client.Submitted
-	err = s.main.with(ctx, token, func(c *client.Client) (err error) {
+	err = who.once(func(c *client.Client) (err error) {
 		taken, err = c.Submit(ctx, body.Tasks, client.SubmitOptions{Key: body.Key})
 		return err
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, &refusal{http.StatusGatewayTimeout, "E_TIMEOUT",
-			fmt.Sprintf("no answer in time, so these tasks may or may not be submitted; to be sure submit them again as {\"tasks\":[…],\"key\":%q}", body.Key)}
+		return nil, refused(http.StatusGatewayTimeout, "E_TIMEOUT",
+			"no answer in time, so these tasks may or may not be submitted; to be sure submit them again as {\"tasks\":[…],\"key\":%q}", body.Key)
 	}
 	if err != nil {
 		return nil, err
@@ -96,12 +96,12 @@ func (s *Server) retry(ctx context.Context, r *http.Request) (any, error) {
 
 // act does something with the task of the path. That it did nothing is an error, for a reason.
 func (s *Server) act(ctx context.Context, r *http.Request, reason string, do func(*client.Client, context.Context, wire.Select) (int, error)) (any, error) {
-	token, err := s.change(r, noBody)
+	who, err := s.change(r, noBody)
 	if err != nil {
 		return nil, err
 	}
 	var t task.Task
-	err = s.main.with(ctx, token, func(c *client.Client) (err error) {
+	err = who.once(func(c *client.Client) (err error) {
 		if t, err = c.Task(ctx, r.PathValue("id")); err != nil {
 			return err
 		}
@@ -125,46 +125,39 @@ func noBody(b []byte) error {
 	return decodeStrict(b, &struct{}{})
 }
 
-// change reads what a request for a change brings: the token of whoever asks for it, and the body.
-func (s *Server) change(r *http.Request, read func([]byte) error) (token string, err error) {
+// change reads what a request for a change brings: who asks for it, with whose rights it is done and never with rc-web's own, and the body.
+func (s *Server) change(r *http.Request, read func([]byte) error) (*visitor, error) {
 	if err := newQuery(r).check(); err != nil {
-		return "", err
+		return nil, err
 	}
-	if token, err = bearer(r); err != nil {
-		return "", err
+	who := visitorOf(r.Context())
+	if who == nil {
+		return nil, errNobody
 	}
-	b, err := readBody(r)
+	b, err := readBody(r, maxBody)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return token, read(b)
+	if len(b) > 0 && mediaOf(r) != "application/json" {
+		return nil, refused(http.StatusUnsupportedMediaType, "E_TYPE", "the body has to be JSON, with Content-Type: application/json")
+	}
+	return who, read(b)
 }
 
-// bearer is the token of the request.
-func bearer(r *http.Request) (string, error) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", &refusal{http.StatusUnauthorized, "E_AUTH", "this needs a token: Authorization: Bearer rcs1_… (rc-ctl token make submit makes one)"}
-	}
-	token = strings.TrimSpace(token)
-	if _, err := wire.ParseToken(token); err != nil {
-		return "", err
-	}
-	return token, nil
-}
-
-// readBody reads a body of JSON; none at all is allowed.
-func readBody(r *http.Request) ([]byte, error) {
-	b, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+// readBody reads a body up to a size; none at all is allowed.
+func readBody(r *http.Request, most int64) ([]byte, error) {
+	b, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, most))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return nil, &refusal{http.StatusRequestEntityTooLarge, "E_TOO_LARGE", fmt.Sprintf("the body is larger than %d bytes", maxBody)}
+		return nil, refused(http.StatusRequestEntityTooLarge, "E_TOO_LARGE", "the body is larger than %d bytes", most)
 	}
 	if err != nil {
 		return nil, invalid("the body cannot be read")
 	}
-	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if len(b) > 0 && media != "application/json" {
-		return nil, &refusal{http.StatusUnsupportedMediaType, "E_TYPE", "the body has to be JSON, with Content-Type: application/json"}
-	}
 	return b, nil
+}
+
+// mediaOf is the type of a request's body.
+func mediaOf(r *http.Request) string {
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return media
 }

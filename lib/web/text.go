@@ -27,7 +27,7 @@ func (s *Server) text(list string, parse func(*query) printing) http.Handler {
 		w.Header().Set("Vary", "Accept")
 		out := newOutput(w, r, &shape, list)
 		defer out.end()
-		return s.main.do(func(c *client.Client) error { return out.print(c, print) })
+		return s.asker(r.Context()).do(func(c *client.Client) error { return out.print(c, print) })
 	})
 }
 

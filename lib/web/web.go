@@ -8,41 +8,58 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/retire-cluster/retire-cluster/lib/client"
 )
 
-// Options say what a Server serves.
+// Options say what a Server serves, and to whom. On a loopback address the users of this host read without a login; beyond, nobody does.
 type Options struct {
 	// Find says where the main node is and with which token to read. It is asked again when the main node cannot be reached
 	// there, as it may have come back at another address.
 	Find func() (client.Options, error)
 	Log  *slog.Logger
+
+	Certificate *Certificate   // to speak TLS with; nil: plain HTTP
+	Hosts       []string       // names by which it may be asked for, beside those of this host
+	Proxies     []netip.Prefix // who is believed in what they say for whom they ask
+	PublicRead  bool           // reading needs no login, wherever it comes from
 }
 
 // Server serves one cluster to browsers and scripts.
 type Server struct {
+	options  Options
 	log      *slog.Logger
+	place    place
 	main     *mainNode
+	visitors *visitors
 	feed     *feed
 	bulletin *bulletin
-	metrics  *prometheus.Registry
-	streams  chan struct{} // holds a value for each stream that is open
 	ending   chan struct{} // closed when the streams have to end
+
+	streams     chan struct{} // holds a value for each stream that is open
+	listeners   *crowd        // of streams
+	wrongCodes  *tries
+	wrongTokens *tries
 }
 
 // The limits of what strangers can take.
 const (
-	maxConnections = 128 // beside those that became streams
-	maxStreams     = 256
-	maxHeader      = 16 << 10
-	maxBody        = 1 << 20
+	maxConnections     = 128 // beside those that became streams
+	maxConnectionsFrom = 16  // one address
+	maxStreams         = 256
+	maxStreamsFrom     = 32
+	maxHeader          = 16 << 10
+	maxBody            = 1 << 20
 
-	headerTime   = 5 * time.Second
+	mostWrongCodes  = 5 // and then one in
+	wrongCodeEvery  = 10 * time.Second
+	mostWrongTokens = 64 // beside those that are being looked at
+	wrongTokenEvery = time.Second
+
+	headerTime   = 5 * time.Second  // and for TLS
 	requestTime  = 15 * time.Second // to send a whole request
 	idleTime     = 60 * time.Second
 	writeTime    = 30 * time.Second // to take a piece of the answer
@@ -53,30 +70,40 @@ const (
 // New makes a Server. It connects to the main node when it has something to ask.
 func New(o Options) *Server {
 	s := &Server{
-		log:     o.Log,
-		main:    &mainNode{find: o.Find},
-		metrics: prometheus.NewRegistry(),
-		streams: make(chan struct{}, maxStreams),
-		ending:  make(chan struct{}),
+		options:     o,
+		log:         o.Log,
+		main:        &mainNode{find: o.Find},
+		ending:      make(chan struct{}),
+		streams:     make(chan struct{}, maxStreams),
+		wrongCodes:  newTries(mostWrongCodes, wrongCodeEvery),
+		wrongTokens: newTries(mostWrongTokens, wrongTokenEvery),
 	}
+	s.listeners = newCrowd(maxStreamsFrom, s.isProxy)
+	s.visitors = newVisitors(s.main)
 	s.feed = newFeed(s.look)
 	s.bulletin = newBulletin(s.main)
-	s.metrics.MustRegister(&collector{s.main})
 	return s
 }
 
 // Serve answers on l until ctx ends; then it ends the streams, waits for the other requests and returns nil. It may be
 // called once, and closes l.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	limited, unused := newLimitListener(l, maxConnections), new(unusedConns)
-	server := s.server(l.Addr())
+	s.place = newPlace(l.Addr(), s.options.Hosts)
+	limited, unused := newLimitListener(l, maxConnections, newCrowd(maxConnectionsFrom, s.isProxy)), new(unusedConns)
+	server := s.server()
 	server.ConnState = unused.note
 	inside, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
 	var group sync.WaitGroup
 	group.Go(func() { s.feed.run(inside) })
 	group.Go(func() { s.bulletin.run(inside) })
-	group.Go(func() { ended <- server.Serve(limited) })
+	if c := s.options.Certificate; c != nil {
+		server.TLSConfig = c.config()
+		group.Go(func() { c.keep(inside) })
+		group.Go(func() { ended <- server.ServeTLS(limited, "", "") })
+	} else {
+		group.Go(func() { ended <- server.Serve(limited) })
+	}
 
 	var err error
 	select {
@@ -91,13 +118,17 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	server.Close()
 	stop()
 	group.Wait()
+	s.visitors.close()
 	s.main.close()
 	return err
 }
 
-func (s *Server) server(address net.Addr) *http.Server {
+func (s *Server) server() *http.Server {
+	one := new(http.Protocols) // of one connection is one stream: what is limited, and ended, is a connection
+	one.SetHTTP1(true)
 	return &http.Server{
-		Handler:           s.handler(hostOf(address)),
+		Handler:           s.handler(),
+		Protocols:         one,
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       requestTime,
 		WriteTimeout:      requestTime + answerTime + writeTime,
@@ -118,31 +149,52 @@ func shutdown(ctx context.Context, server *http.Server) error {
 	return nil
 }
 
-// routes is everything there is. What only reads is GET; what changes something is POST and needs a token.
-func (s *Server) routes() *http.ServeMux {
+// route is something that can be asked for.
+type route struct {
+	pattern string
+	wants   access
+	handler http.Handler
+}
+
+// routes is everything there is. What only reads is GET; what changes something is POST and wants a token.
+func (s *Server) routes() []route {
+	return []route{
+		{"GET /healthz", byAnybody, s.plain(s.health)},
+		{"GET /login", byAnybody, s.plain(s.loginPage)},
+		{"POST /login", byAnybody, s.plain(s.login)},
+		{"GET /static/login.js", byAnybody, s.plain(s.loginStatic)},
+		{"GET /static/page.css", byAnybody, s.plain(s.loginStatic)},
+		{"POST /logout", byToken, s.plain(s.logout)},
+
+		{"GET /{$}", byReader, s.plain(s.page)},
+		{"GET /static/{name}", byReader, s.plain(s.static)},
+		{"GET /metrics", byReader, s.plain(s.metrics)},
+
+		{"GET /text/devices", byReader, s.text("devices", printDevices)},
+		{"GET /text/status", byReader, s.text("", printStatus)},
+		{"GET /text/tasks", byReader, s.text("tasks", printTasks)},
+		{"GET /text/logs", byReader, s.text("events", printEvents)},
+		{"GET /text/metrics", byReader, s.plain(s.textMetrics)},
+
+		{"GET /api/v1/devices", byReader, s.json(s.listDevices)},
+		{"GET /api/v1/devices/{id}", byReader, s.json(s.showDevice)},
+		{"GET /api/v1/cluster/status", byReader, s.json(s.showStatus)},
+		{"GET /api/v1/tasks", byReader, s.json(s.listTasks)},
+		{"GET /api/v1/tasks/{id}", byReader, s.json(s.showTask)},
+		{"GET /api/v1/tasks/{id}/result", byReader, s.json(s.showResult)},
+		{"POST /api/v1/tasks", byToken, s.json(s.submit)},
+		{"POST /api/v1/tasks/{id}/cancel", byToken, s.json(s.cancel)},
+		{"POST /api/v1/tasks/{id}/retry", byToken, s.json(s.retry)},
+
+		{"GET /stream/devices", byReader, s.stream(s.streamDevices)},
+		{"GET /stream/logs", byReader, s.stream(s.streamLogs)},
+	}
+}
+
+func (s *Server) mux() *http.ServeMux {
 	m := http.NewServeMux()
-	m.Handle("GET /{$}", s.plain(s.page))
-	m.Handle("GET /static/{name}", s.plain(s.static))
-	m.Handle("GET /healthz", s.plain(s.health))
-	m.Handle("GET /metrics", s.metricsHandler())
-
-	m.Handle("GET /text/devices", s.text("devices", printDevices))
-	m.Handle("GET /text/status", s.text("", printStatus))
-	m.Handle("GET /text/tasks", s.text("tasks", printTasks))
-	m.Handle("GET /text/logs", s.text("events", printEvents))
-	m.Handle("GET /text/metrics", s.plain(s.textMetrics))
-
-	m.Handle("GET /api/v1/devices", s.json(s.listDevices))
-	m.Handle("GET /api/v1/devices/{id}", s.json(s.showDevice))
-	m.Handle("GET /api/v1/cluster/status", s.json(s.showStatus))
-	m.Handle("GET /api/v1/tasks", s.json(s.listTasks))
-	m.Handle("GET /api/v1/tasks/{id}", s.json(s.showTask))
-	m.Handle("GET /api/v1/tasks/{id}/result", s.json(s.showResult))
-	m.Handle("POST /api/v1/tasks", s.json(s.submit))
-	m.Handle("POST /api/v1/tasks/{id}/cancel", s.json(s.cancel))
-	m.Handle("POST /api/v1/tasks/{id}/retry", s.json(s.retry))
-
-	m.Handle("GET /stream/devices", s.stream(s.streamDevices))
-	m.Handle("GET /stream/logs", s.stream(s.streamLogs))
+	for _, r := range s.routes() {
+		m.Handle(r.pattern, s.guard(r.wants, r.handler))
+	}
 	return m
 }

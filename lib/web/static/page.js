@@ -9,6 +9,7 @@ function load() {
 	const page = new XMLHttpRequest(); // reads HTML without running it
 	page.responseType = "document";
 	page.onload = () => {
+		if (page.status === 401) location.assign("/login"); // the session is over
 		const fresh = page.response && page.response.querySelector("main");
 		if (!fresh) return;
 		document.querySelector("main").replaceWith(document.adoptNode(fresh));
