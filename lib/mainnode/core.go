@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
@@ -218,6 +219,7 @@ func (c *Core) step(in *Input) {
 	if s != nil && s.device != nil {
 		c.heard(s.device)
 	}
+	before := len(c.effects)
 	reply, err := c.dispatch(s, in)
 	c.note(s, in, reply, err)
 	switch {
@@ -225,6 +227,17 @@ func (c *Core) step(in *Input) {
 		c.refuse(in, err)
 	case reply != nil && in.Message.ID != "":
 		c.say(in.Session, wire.Message{Type: wire.TypeAck, ReplyTo: in.Message.ID, Body: reply})
+	}
+	c.closeLast(in.Session, before)
+}
+
+// closeLast has a session whose end was its own wish, as at a login or a logout, hear the answer before it ends.
+func (c *Core) closeLast(session int64, since int) {
+	for i := since; i < len(c.effects); i++ {
+		if e := c.effects[i]; e.Session == session && e.Close && e.Message.Type == "" {
+			c.effects = append(slices.Delete(c.effects, i, i+1), e)
+			return
+		}
 	}
 }
 
