@@ -3,6 +3,7 @@ package testscripts
 import (
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -107,15 +108,27 @@ func (c *cluster) worker(name string, flags []string) *daemon {
 	return c.daemon(name, "rc-workerd", append([]string{"--name=" + name, "--data=" + c.dir(name), "--slots=2", "--kill-grace=1s"}, flags...))
 }
 
-// web starts rc-web, and sets RC_WEB to its http address.
+// web starts rc-web, and sets RC_WEB to its address: of http on loopback, else of https, at this host.
 func (c *cluster) web(ts *testscript.TestScript, _ string, flags []string) error {
 	addr := filepath.Join(c.work, "web.addr")
+	os.Remove(addr) // an earlier one's
 	d := c.daemon(webName, "rc-web", append([]string{"--listen=127.0.0.1:0", "--addr-file=" + addr}, flags...))
 	if err := d.start(ts); err != nil {
 		return err
 	}
 	address, err := d.listens(addr)
-	ts.Setenv("RC_WEB", "http://"+address)
+	if err != nil {
+		return err
+	}
+	scheme := "http://"
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); ip.IsUnspecified() {
+		address = "127.0.0.1:" + port
+		if !slices.Contains(flags, "--insecure-http") {
+			scheme = "https://"
+		}
+	}
+	ts.Setenv("RC_WEB", scheme+address)
 	return err
 }
 

@@ -92,10 +92,9 @@ func (s *Server) knows(r *http.Request, who *visitor) error {
 		return tooOften(wait)
 	}
 	err := who.ping(r.Context())
-	if errors.Is(err, wire.ErrAuth) {
-		return errUsedUp
+	if !errors.Is(err, errUsedUp) {
+		s.wrongTokens.giveBack(from)
 	}
-	s.wrongTokens.giveBack(from)
 	return err
 }
 

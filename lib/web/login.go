@@ -112,7 +112,7 @@ func (s *Server) logIn(r *http.Request, code string) (in wire.LoggedIn, err erro
 	if err = who.ask(ctx, func(c *client.Client) (err error) {
 		in, err = c.Login(ctx)
 		return err
-	}); errors.Is(err, wire.ErrAuth) || errors.Is(err, wire.ErrForbidden) {
+	}); isUnknown(err) || errors.Is(err, wire.ErrForbidden) {
 		return in, errLogin
 	}
 	s.wrongCodes.giveBack(from)

@@ -224,7 +224,7 @@ func TestRefusalOf(t *testing.T) {
 		{wire.ErrField, 400, "E_FIELD"},
 		{wire.ErrUnknownType, 502, "E_UNKNOWN_TYPE"},
 		{wire.ErrStaleSession, 503, "E_STALE_SESSION"},
-		{&wire.Error{Code: "E_RATE", RetryAfter: 2500}, 503, "E_RATE"},
+		{&wire.Error{Code: "E_RATE", RetryAfter: 2500}, 429, "E_RATE"},
 		{wire.ErrStorageFull, 503, "E_STORAGE_FULL"},
 		{wire.ErrShutdown, 503, "E_SHUTDOWN"},
 		{wire.ErrTimeout, 504, "E_TIMEOUT"},

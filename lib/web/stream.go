@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-
-	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
 const (
@@ -93,7 +91,7 @@ func (s *Server) watch(ctx context.Context, end context.CancelFunc) {
 		case <-ctx.Done():
 			return
 		case <-look:
-			if errors.Is(who.ping(ctx), wire.ErrAuth) {
+			if errors.Is(who.ping(ctx), errUsedUp) {
 				return
 			}
 		}

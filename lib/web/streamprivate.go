@@ -23,7 +23,7 @@ func (p *privateReader) follow() {
 	defer tick.Stop()
 	for {
 		err := p.read(tick.C)
-		if p.ctx.Err() != nil || errors.Is(err, errGone) || errors.Is(p.who.ping(p.ctx), wire.ErrAuth) {
+		if p.ctx.Err() != nil || errors.Is(err, errGone) || errors.Is(p.who.ping(p.ctx), errUsedUp) {
 			return
 		}
 		if !p.away {

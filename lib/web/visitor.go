@@ -82,7 +82,7 @@ func (v *visitor) try(ask func(*client.Client) error) (client.Options, error) {
 		return client.Options{}, err
 	}
 	err = ask(k.client)
-	v.all.giveBack(k, err)
+	v.all.giveBack(k)
 	return k.options, err
 }
 
@@ -90,8 +90,16 @@ func (v *visitor) try(ask func(*client.Client) error) (client.Options, error) {
 func (v *visitor) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	return v.do(func(c *client.Client) error { return c.Ping(ctx) })
+	err := v.do(func(c *client.Client) error { return c.Ping(ctx) })
+	if isUnknown(err) {
+		v.all.forget(v.token)
+		return errUsedUp
+	}
+	return err
 }
+
+// isUnknown says whether a token is one that the main node does not know. It says no more than E_RATE where many wrong ones came from rc-web's address.
+func isUnknown(err error) bool { return errors.Is(err, wire.ErrAuth) || errors.Is(err, wire.ErrBusy) }
 
 // alone is a client for one use: retrying is called when its connection breaks.
 func (v *visitor) alone(retrying func(error)) (*client.Client, error) {
@@ -138,9 +146,7 @@ func (v *visitors) borrow(token string) (*visit, error) {
 		return nil, err
 	}
 	k, left, err := v.enter(o)
-	for _, old := range left {
-		old.client.Close()
-	}
+	hangUp(left)
 	return k, err
 }
 
@@ -170,14 +176,11 @@ func (v *visitors) enter(o client.Options) (k *visit, left []*visit, err error) 
 	return k, left, nil
 }
 
-// giveBack takes a client back, with the error that it met: one of a token that is good no more is not kept.
-func (v *visitors) giveBack(k *visit, met error) {
+// giveBack takes a client back.
+func (v *visitors) giveBack(k *visit) {
 	v.mu.Lock()
 	k.users--
 	k.used = time.Now()
-	if errors.Is(met, wire.ErrAuth) {
-		v.unlist(k)
-	}
 	unused := k.users == 0
 	if unused && k.listed {
 		k.idle = time.AfterFunc(visitIdle, func() { v.leave(k) })
@@ -197,8 +200,23 @@ func (v *visitors) leave(k *visit) {
 		left = v.remove(k)
 	}
 	v.mu.Unlock()
-	for _, old := range left {
-		old.client.Close()
+	hangUp(left)
+}
+
+// forget ends the client of a token that is good no more.
+func (v *visitors) forget(token string) {
+	v.mu.Lock()
+	var left []*visit
+	if k := v.kept[token]; k != nil {
+		left = v.remove(k)
+	}
+	v.mu.Unlock()
+	hangUp(left)
+}
+
+func hangUp(left []*visit) {
+	for _, k := range left {
+		k.client.Close()
 	}
 }
 
@@ -259,7 +277,5 @@ func (v *visitors) close() {
 		v.unlist(k)
 	}
 	v.mu.Unlock()
-	for _, k := range left {
-		k.client.Close()
-	}
+	hangUp(left)
 }
