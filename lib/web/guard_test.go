@@ -154,6 +154,63 @@ func TestConnectionsAreLimited(t *testing.T) {
 	}
 }
 
+// home gives connections from one address of the network.
+type home struct {
+	pipes
+	closed chan struct{} // holds a value after one was closed
+}
+
+func (h *home) Accept() (net.Conn, error) {
+	here, there := net.Pipe()
+	return &neighbour{here, there, h}, nil
+}
+
+type neighbour struct {
+	net.Conn
+	other net.Conn
+	home  *home
+}
+
+func (*neighbour) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 168, 1, 7), Port: 1} }
+
+func (n *neighbour) Close() error {
+	select {
+	case n.home.closed <- struct{}{}:
+	default:
+	}
+	return errors.Join(n.Conn.Close(), n.other.Close())
+}
+
+func TestConnectionsOfOneAddressAreLimited(t *testing.T) {
+	h := &home{closed: make(chan struct{}, 1)}
+	l := newLimitListener(h, 10, nobodyExempt(2))
+	var open []net.Conn
+	for range 2 {
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+	}
+	third := make(chan net.Conn)
+	go func() {
+		c, _ := l.Accept()
+		third <- c
+	}()
+	select {
+	case <-third:
+		t.Fatal("three connections of an address that may have two")
+	case <-h.closed:
+	}
+	open[0].Close()
+	c := <-third
+	c.Close()
+	open[1].Close()
+	if len(l.slots) != 0 || len(l.from.many) != 0 {
+		t.Errorf("%d slots are taken, %v", len(l.slots), l.from.many)
+	}
+}
+
 func TestLargeHeader(t *testing.T) {
 	s := open(t, t.TempDir())
 	r := s.request("GET", "/healthz", "", "X-Long: "+strings.Repeat("x", 2*maxHeader))
