@@ -172,11 +172,12 @@ func (n *Node) hasInputs(specs []task.Spec) error {
 	return nil
 }
 
-// sweep removes files that belong to no task any more, now and then.
+// sweep removes files that belong to no task any more, and a former key, now and then.
 func (n *Node) sweep(ctx context.Context) {
 	every := time.NewTicker(sweepEvery)
 	defer every.Stop()
 	for {
+		n.keys.forget()
 		err := n.files.Sweep(unwantedFor, func(sum string) (bool, error) { return n.db.WantsFile(ctx, sum) })
 		if err != nil && ctx.Err() == nil {
 			n.log.Warn("cannot remove files that no task needs any more", "err", err)

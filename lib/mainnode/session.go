@@ -120,6 +120,7 @@ func (c *conn) meet(ctx context.Context, raw net.Conn) (err error) {
 	if u, ok := raw.(*net.UnixConn); ok {
 		c.wire = wire.NewConn(raw)
 		if c.local, err = localUser(u); err != nil {
+			c.wire.ReadMessage() // or what was said last could be lost to who has not read it yet
 			c.wire.WriteMessages(wire.Message{Type: wire.TypeError, Body: wire.NewError(err)})
 		}
 		return err
