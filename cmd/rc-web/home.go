@@ -53,6 +53,7 @@ func (h *home) announce(url string, c *web.Certificate) (forget func()) {
 		return func() {}
 	}
 	h.write(fileURL, url)
+	os.Remove(filepath.Join(h.dir, fileFingerprint)) // of one that was killed
 	if c != nil {
 		h.write(fileFingerprint, c.Fingerprint())
 		c.Changed = func(fingerprint string) { h.write(fileFingerprint, fingerprint) }

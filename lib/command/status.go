@@ -35,6 +35,9 @@ func (s *Status) show(ctx context.Context, std cli.Std, env cli.Env, v view) err
 		return err
 	}
 	defer c.Close()
+	if s.Watch && s.host != nil {
+		return cli.Exit(cli.NotPermitted, errors.New("--watch moves the cursor, which is not for here: the pages beside this terminal are live"))
+	}
 	if s.Watch {
 		return s.watch(ctx, std, env, c, v)
 	}

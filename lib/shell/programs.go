@@ -39,6 +39,9 @@ func (s *Shell) program(ctx context.Context, args []string, std cli.Std, env exp
 	cmd := p.make()
 	cmd.Host(s.Open)
 	variable := func(name string) (string, bool) {
+		if s.Format != "" && strings.HasSuffix(name, "_OUTPUT") {
+			return string(s.Format), true
+		}
 		if !shown[name] { // such as RC_TOKEN_FILE: no variable names a file of this host
 			return "", false
 		}

@@ -21,12 +21,15 @@ import (
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
 	"github.com/retire-cluster/retire-cluster/lib/client"
+	"github.com/retire-cluster/retire-cluster/lib/text"
 )
 
 // Shell is what one user may run.
 type Shell struct {
 	// Open makes a client that acts with the user's rights. retrying may be nil.
 	Open func(software string, retrying func(error)) (*client.Client, error)
+	// Format is in which commands print things where a line does not say; empty: as always.
+	Format text.Format
 	// Env are the variables that lines begin with, such as NO_COLOR=1.
 	Env []string
 }

@@ -39,6 +39,8 @@ type Server struct {
 	bulletin *bulletin
 	ending   chan struct{} // closed when the streams have to end
 
+	reader      *readerToken  // for lines of those who may read
+	lines       chan struct{} // holds a value for each that runs
 	streams     chan struct{} // holds a value for each stream that is open
 	listeners   *crowd        // of streams
 	wrongCodes  *tries
@@ -80,6 +82,7 @@ func New(o Options) *Server {
 	}
 	s.listeners = newCrowd(maxStreamsFrom, s.isProxy)
 	s.visitors = newVisitors(s.main)
+	s.reader, s.lines = &readerToken{main: s.main}, make(chan struct{}, mostLines)
 	s.feed = newFeed(s.look)
 	s.bulletin = newBulletin(s.main)
 	return s
@@ -182,6 +185,8 @@ func (s *Server) routes() []route {
 		{"GET /api/v1/tasks", byReader, s.json(s.listTasks)},
 		{"GET /api/v1/tasks/{id}", byReader, s.json(s.showTask)},
 		{"GET /api/v1/tasks/{id}/result", byReader, s.json(s.showResult)},
+		{"POST /api/v1/command", byReader, s.plain(s.command)},
+		{"POST /api/v1/terminal", byReader, s.plain(s.terminal)},
 		{"POST /api/v1/tasks", byToken, s.json(s.submit)},
 		{"POST /api/v1/tasks/{id}/cancel", byToken, s.json(s.cancel)},
 		{"POST /api/v1/tasks/{id}/retry", byToken, s.json(s.retry)},
