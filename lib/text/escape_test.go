@@ -5,15 +5,18 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"net/url"
-	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/retire-cluster/retire-cluster/lib/visible"
 )
 
 var nasty = []string{"", "clean", "a|b%7C", "100%", "tab\tnl\ncr\rcrlf\r\n", "\x00\x07\x1b[31m\x7f", "\u009b2J\u0085", `back\slash\n`,
 	"=1+1", "+1", "-1", "@x", "\t=1", "\r=1", `"quoted", 'and'`, "\u202eevil\u2066\u200f\u061c", "line\u2028sep", "bad \xff\xc3( utf8", "日本語", "❤️ 👩‍👩‍👧",
-	"\x1b[0m\x1b[1;31mred\x1b[m", "\x1b]0;title\x07", "\x1b[", "\x1b", "a b ", `\.`, " leading", strings.Repeat("x", 5000)}
+	"\x1b[0m\x1b[1;31mred\x1b[m", "\x1b]0;title\x07", "\x1b[", "\x1b", "a b ", `\.`, " leading", strings.Repeat("x", 5000),
+	"\u200b\ufeff\u00ad\u2060\u180e\ufff9x\U000e0041\U000e007f", "o" + strings.Repeat("\u0301", 200), " =1", "＝1", "\x00=1", "\x1b[8mx\x1b[11m", "日\u200d本 a\ufe0f",
+	"\xed\xa0\x80\xc0\xaf\x9b2J", strings.Repeat("y", 9000)}
 
 // valid is what a round trip can keep of s.
 func valid(s string) string { return string([]rune(s)) }
@@ -39,13 +42,13 @@ func FuzzSanitize(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		got := Sanitize(s)
-		if !utf8.ValidString(got) || strings.ContainsFunc(got, isHidden) {
+		if !utf8.ValidString(got) || strings.ContainsFunc(got, visible.Hidden) {
 			t.Errorf("Sanitize(%q) = %q", s, got)
 		}
 		if again := Sanitize(got); again != got {
 			t.Errorf("Sanitize twice: %q, then %q", got, again)
 		}
-		if !strings.ContainsFunc(valid(s), isHidden) && got != valid(s) {
+		if !strings.ContainsFunc(valid(s), new(visible.Eye).Hides) && got != valid(s) {
 			t.Errorf("Sanitize(%q) = %q changes clean text", s, got)
 		}
 	})
@@ -57,7 +60,7 @@ func FuzzPipe(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		got := pipeField(s)
-		if strings.Contains(got, "|") || strings.ContainsFunc(got, isHidden) {
+		if strings.Contains(got, "|") || strings.ContainsFunc(got, visible.Hidden) {
 			t.Errorf("pipeField(%q) = %q", s, got)
 		}
 		if back, err := url.PathUnescape(got); err != nil || back != valid(s) {
@@ -72,11 +75,12 @@ func FuzzTSV(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		got := tsvField(s)
-		if strings.ContainsFunc(got, isHidden) {
+		if strings.ContainsFunc(got, visible.Hidden) {
 			t.Errorf("tsvField(%q) = %q", s, got)
 		}
-		back, err := strconv.Unquote(`"` + strings.ReplaceAll(got, `"`, `\"`) + `"`)
-		if err != nil || back != valid(s) {
+		var back string // a field of TSV, but for its quotes, is a string of JSON
+		err := json.Unmarshal([]byte(`"`+strings.ReplaceAll(got, `"`, `\"`)+`"`), &back)
+		if err != nil || back != valid(s) || strings.ContainsAny(got, "\t\n\r") {
 			t.Errorf("tsvField(%q) = %q, read back as %q, %v", s, got, back, err)
 		}
 	})
@@ -96,12 +100,12 @@ func FuzzCSV(f *testing.F) {
 			t.Fatalf("%q: %q, %v", s, rows, err)
 		}
 		got := rows[0][1]
-		if got != "" && strings.Contains("=+-@\t\r\n", got[:1]) {
+		if trimmed := strings.TrimSpace(got); got != "" && (strings.ContainsAny(got[:1], "\t\r\n") || trimmed != "" && strings.ContainsAny(trimmed[:1], "=+-@")) {
 			t.Errorf("%q: %q is a formula", s, got)
 		}
 		// encoding/csv reads \r\n as \n, and the apostrophe and the pictures are not undone.
 		kept := strings.NewReplacer("\r\n", "\n").Replace(valid(s))
-		if !strings.ContainsFunc(strings.NewReplacer("\r", "", "\n", "", "\t", "").Replace(kept), isHidden) &&
+		if !strings.ContainsFunc(strings.NewReplacer("\r", "", "\n", "", "\t", "").Replace(kept), new(visible.Eye).Hides) &&
 			got != kept && got != "'"+kept {
 			t.Errorf("%q read back as %q", s, got)
 		}
@@ -118,7 +122,7 @@ func FuzzJSON(f *testing.F) {
 			t.Fatal(err)
 		}
 		line, ok := strings.CutSuffix(b.String(), "\n")
-		if !ok || strings.ContainsFunc(line, isHidden) {
+		if !ok || strings.ContainsFunc(line, visible.Hidden) {
 			t.Errorf("%q: %q", s, line)
 		}
 		var back Token
@@ -130,6 +134,7 @@ func FuzzJSON(f *testing.F) {
 
 func TestCSVGuard(t *testing.T) {
 	for in, want := range map[string]string{"=1": "'=1", "+1": "'+1", "-1": "'-1", "@a": "'@a", "\tx": "'\tx", "\rx": "'\rx",
+		"\x00x": "'␀x", "\nx": "'\nx", " =1": "' =1", "\u00a0\u200b-1": "'\u00a0<U+200B>-1", "＝1": "'＝1", " a": " a",
 		"a=1": "a=1", "": "", "\x1b[2J": "␛[2J"} {
 		if got := csvField(in); got != want {
 			t.Errorf("csvField(%q) = %q, want %q", in, got, want)

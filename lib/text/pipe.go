@@ -3,6 +3,8 @@ package text
 import (
 	"fmt"
 	"strings"
+
+	"github.com/retire-cluster/retire-cluster/lib/visible"
 )
 
 // pipeField escapes a field of pipe text by percent-encoding, so that a clean field stays as it is, and every field
@@ -10,7 +12,7 @@ import (
 func pipeField(s string) string {
 	s = strings.ReplaceAll(s, "%", "%25")
 	s = strings.ReplaceAll(s, "|", "%7C")
-	return replaceHidden(s, percentEncode)
+	return visible.Replace(s, percentEncode)
 }
 
 func percentEncode(r rune) string {

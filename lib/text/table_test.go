@@ -12,6 +12,7 @@ import (
 
 	"github.com/retire-cluster/retire-cluster/lib/device"
 	"github.com/retire-cluster/retire-cluster/lib/task"
+	"github.com/retire-cluster/retire-cluster/lib/visible"
 )
 
 func TestWidth(t *testing.T) {
@@ -96,7 +97,7 @@ func TestTablesAreSafeAndFit(t *testing.T) {
 				t.Errorf("%s, width %d: %d lines, want %d", name, width, len(lines), want)
 			}
 			for _, l := range lines {
-				if strings.ContainsFunc(l, isHidden) || Width(l) > width {
+				if strings.ContainsFunc(l, visible.Hidden) || Width(l) > width {
 					t.Errorf("%s, width %d: %q is %d wide", name, width, l, Width(l))
 				}
 			}
@@ -116,7 +117,7 @@ func TestDetailsAreSafe(t *testing.T) {
 				}
 				return p.Device(d, []task.Task{tk})
 			})
-			if strings.ContainsFunc(strings.ReplaceAll(s, "\n", ""), isHidden) {
+			if strings.ContainsFunc(strings.ReplaceAll(s, "\n", ""), visible.Hidden) {
 				t.Errorf("%s: %q", f, s)
 			}
 		}

@@ -2,25 +2,26 @@ package text
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"github.com/retire-cluster/retire-cluster/lib/visible"
 )
 
-// Limits of an SGR sequence (ESC [ … m: colours, bold) that is let through.
-const (
-	maxSGR           = 96 // bytes
-	maxSGRParameters = 16
-)
-
-const resetSGR = "\x1b[0m"
+// maxLine is how much of a line, in bytes, a terminal is given: a megabyte without a newline would keep it busy, and nobody reads it there.
+const maxLine = 8 << 10
 
 // TerminalWriter makes the output of a task safe to show on a terminal: newlines, tabs and colours stay, every other
-// control character is pictured as by Sanitize, \r too, since it hides text.
+// control character is pictured as by Sanitize, \r too, since it hides text. Of a long line only the beginning is shown, and how much is left out.
 type TerminalWriter struct {
 	w      io.Writer
 	held   []byte // the beginning of a character or of a sequence whose end has not come yet
 	out    []byte
 	styled bool // a colour or the like is on
+	eye    visible.Eye
+	line   int   // bytes of the line that are shown
+	more   int64 // bytes of it that are left out
 }
 
 // NewTerminalWriter returns a TerminalWriter that writes to w.
@@ -40,6 +41,7 @@ func (t *TerminalWriter) Write(p []byte) (int, error) {
 // the next output.
 func (t *TerminalWriter) Close() error {
 	t.take(true)
+	t.endLine()
 	if t.styled {
 		t.out = append(t.out, resetSGR...)
 		t.styled = false
@@ -85,39 +87,50 @@ func (t *TerminalWriter) one(in []byte, last bool) int {
 		return 0
 	}
 	r, n := utf8.DecodeRune(in)
-	if isHidden(r) && r != '\n' && r != '\t' {
-		t.out = append(t.out, picture(r)...)
-	} else {
-		t.out = utf8.AppendRune(t.out, r)
+	if r == '\n' {
+		t.endLine()
 	}
+	t.show(r, n)
 	return n
 }
 
-func (t *TerminalWriter) style(sequence []byte) {
-	t.out = append(t.out, sequence...)
-	parameters := sequence[2 : len(sequence)-1]
-	t.styled = len(bytes.Trim(parameters, "0;")) > 0
+// show shows a character, of n bytes in the output.
+func (t *TerminalWriter) show(r rune, n int) {
+	before := len(t.out)
+	switch hides := t.eye.Hides(r); {
+	case r == '\n':
+		t.out = append(t.out, '\n')
+		return
+	case t.more > 0:
+		t.more += int64(n)
+		return
+	case hides && r != '\t':
+		t.out = append(t.out, visible.Picture(r)...)
+	default:
+		t.out = utf8.AppendRune(t.out, r)
+	}
+	if t.line += len(t.out) - before; t.line > maxLine {
+		t.out = append(t.out[:before], "…"...)
+		t.more = int64(n)
+	}
 }
 
-// sgr is the length of the SGR sequence that b, an ESC first, begins with; 0: none. cut says that b ends too early
-// to tell.
-func sgr(b []byte) (n int, cut bool) {
-	parameters := 1
-	for i := 1; i < len(b) && i < maxSGR; i++ {
-		switch c := b[i]; {
-		case i == 1:
-			if c != '[' {
-				return 0, false
-			}
-		case c == 'm':
-			return i + 1, false
-		case c == ';' || c == ':':
-			if parameters++; parameters > maxSGRParameters {
-				return 0, false
-			}
-		case c < '0' || c > '9':
-			return 0, false
-		}
+// endLine says how much of the line is left out.
+func (t *TerminalWriter) endLine() {
+	if t.more > 0 {
+		t.out = fmt.Appendf(t.out, " (%d bytes more)", t.more)
 	}
-	return 0, len(b) < maxSGR
+	t.line, t.more = 0, 0
+}
+
+// style shows an SGR sequence. It counts for nothing in the line, and is shown in the part that is left out, too, where colours may end.
+func (t *TerminalWriter) style(sequence []byte) {
+	kept, some := harmless(sequence[2 : len(sequence)-1])
+	if !some {
+		return
+	}
+	t.out = append(t.out, "\x1b["...)
+	t.out = append(t.out, kept...)
+	t.out = append(t.out, 'm')
+	t.styled = len(bytes.Trim(kept, "0;")) > 0
 }

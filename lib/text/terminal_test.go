@@ -3,9 +3,12 @@ package text
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/retire-cluster/retire-cluster/lib/visible"
 )
 
 // shown is what a terminal gets of output that comes in the pieces given.
@@ -27,22 +30,29 @@ func shown(t *testing.T, pieces ...string) string {
 func TestTerminalWriter(t *testing.T) {
 	sixteen := "\x1b[" + strings.Repeat("1;", 15) + "1m"
 	for in, want := range map[string]string{
-		"one\n\ttwo\n":                           "one\n\ttwo\n",
-		"50%\r100%":                              "50%␍100%",
-		"\x1b[1;31mred\x1b[0m\n":                 "\x1b[1;31mred\x1b[0m\n",
-		"\x1b[38:2::1:2:3mrgb\x1b[m":             "\x1b[38:2::1:2:3mrgb\x1b[m",
-		"\x1b[32mgreen":                          "\x1b[32mgreen\x1b[0m",
-		sixteen + "x\x1b[m":                      sixteen + "x\x1b[m",
-		"\x1b[1;" + sixteen[2:] + "x":            "␛[1;" + sixteen[2:] + "x",
-		"\x1b[2J\x1b[H":                          "␛[2J␛[H",
-		"\x1b[?25m\x1b[>4m":                      "␛[?25m␛[>4m",
-		"\x1b]0;title\x07":                       "␛]0;title␇",
-		"\x1b\x1b[31m":                           "␛\x1b[31m\x1b[0m",
-		"\x1b[\xff":                              "␛[\ufffd",
-		"\x1b[3":                                 "␛[3",
-		"\u009b31m\u202e":                        "<U+009B>31m<U+202E>",
-		"日\xe6\x97":                              "日\ufffd\ufffd",
-		"\x1b[" + strings.Repeat("0", 200) + "m": "␛[" + strings.Repeat("0", 200) + "m",
+		"one\n\ttwo\n":                                                  "one\n\ttwo\n",
+		"50%\r100%":                                                     "50%␍100%",
+		"\x1b[1;31mred\x1b[0m\n":                                        "\x1b[1;31mred\x1b[0m\n",
+		"\x1b[38:2::1:2:3mrgb\x1b[m":                                    "\x1b[38:2::1:2:3mrgb\x1b[m",
+		"\x1b[32mgreen":                                                 "\x1b[32mgreen\x1b[0m",
+		sixteen + "x\x1b[m":                                             sixteen + "x\x1b[m",
+		"\x1b[1;" + sixteen[2:] + "x":                                   "␛[1;" + sixteen[2:] + "x",
+		"\x1b[8mhidden\x1b[0;1;8;31mpart\x1b[m":                         "hidden\x1b[0;1;31mpart\x1b[m",
+		"\x1b[08mx\x1b[8;my\x1b[264mz":                                  "x\x1b[my" + "z",
+		"\x1b[4294967304m\x1b[11m\x1b[12mx":                             "x",
+		"\x1b[38;5;8mgrey\x1b[48;2;8;8;8;1mx\x1b[m":                     "\x1b[38;5;8mgrey\x1b[48;2;8;8;8;1mx\x1b[m",
+		"\x1b[38;8mx\x1b[1;38;2;8mx\x1b[38;5;256;8mx":                   "x\x1b[1mxx\x1b[0m",
+		"\x1b[38:5:8;4:3mx\x1b[4:8mx\x1b[8:1mx\x1b[m":                   "\x1b[38:5:8;4:3mxxx\x1b[m",
+		"o\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u0301\x1b[m\u0301": "o\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u0301\x1b[m<U+0301>",
+		"\x1b[2J\x1b[H":                                                 "␛[2J␛[H",
+		"\x1b[?25m\x1b[>4m":                                             "␛[?25m␛[>4m",
+		"\x1b]0;title\x07":                                              "␛]0;title␇",
+		"\x1b\x1b[31m":                                                  "␛\x1b[31m\x1b[0m",
+		"\x1b[\xff":                                                     "␛[\ufffd",
+		"\x1b[3":                                                        "␛[3",
+		"\u009b31m\u202e":                                               "<U+009B>31m<U+202E>",
+		"日\xe6\x97":                                                     "日\ufffd\ufffd",
+		"\x1b[" + strings.Repeat("0", 200) + "m":                        "␛[" + strings.Repeat("0", 200) + "m",
 	} {
 		if got := shown(t, in); got != want {
 			t.Errorf("%q is shown as %q, want %q", in, got, want)
@@ -63,11 +73,11 @@ func FuzzTerminalWriter(f *testing.F) {
 		if got := shown(t, s[:i], s[i:j], s[j:]); got != whole {
 			t.Errorf("%q in pieces %d %d: %q, whole %q", s, i, j, got, whole)
 		}
-		if again := shown(t, whole); again != whole {
+		if again := shown(t, whole); again != whole && !strings.Contains(whole, "bytes more)") {
 			t.Errorf("%q twice: %q, then %q", s, whole, again)
 		}
 		rest := strings.NewReplacer("\n", "", "\t", "").Replace(sequence.ReplaceAllString(whole, ""))
-		if strings.ContainsFunc(rest, isHidden) {
+		if strings.ContainsFunc(rest, visible.Hidden) {
 			t.Errorf("%q is shown as %q", s, whole)
 		}
 	})
@@ -108,5 +118,30 @@ func TestWriteErrors(t *testing.T) {
 	}
 	if err := p.Flush(); err != errBroken {
 		t.Error(err)
+	}
+}
+
+func TestLongLines(t *testing.T) {
+	full := strings.Repeat("x", maxLine)
+	for in, want := range map[string]string{
+		full + "\nnext":                      full + "\nnext",
+		full + "y\nnext":                     full + "… (1 bytes more)\nnext",
+		full + "é\xff\x1b[2J":                full + "… (7 bytes more)",
+		"\x1b[31m" + full + "yy\x1b[m\nnext": "\x1b[31m" + full + "…\x1b[m (2 bytes more)\nnext",
+		full[1:] + "é":                       full[1:] + "… (2 bytes more)",
+		strings.Repeat("\x00", maxLine):      strings.Repeat("␀", maxLine/3) + fmt.Sprintf("… (%d bytes more)", maxLine-maxLine/3),
+		strings.Repeat("x\n", maxLine):       strings.Repeat("x\n", maxLine),
+	} {
+		if got := shown(t, in); got != want {
+			t.Errorf("%.20q (%d bytes) is shown as %.20q…%q, want …%q", in, len(in), got, got[max(0, len(got)-40):], want[max(0, len(want)-40):])
+		}
+		var b bytes.Buffer
+		w := NewTerminalWriter(&b)
+		for i := range len(in) {
+			w.Write([]byte{in[i]})
+		}
+		if w.Close(); b.String() != want {
+			t.Errorf("%.20q byte by byte: …%q", in, b.String()[max(0, b.Len()-40):])
+		}
 	}
 }

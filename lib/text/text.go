@@ -216,7 +216,7 @@ func (p *Printer) object(v any) {
 		p.fail(fmt.Errorf("print %s: %w", p.last, err))
 		return
 	}
-	p.line(jsonSafe(strings.TrimSuffix(b.String(), "\n")))
+	p.line(SafeJSON(strings.TrimSuffix(b.String(), "\n")))
 }
 
 func (p *Printer) fail(err error) {
