@@ -12,6 +12,7 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/cli"
 	"github.com/retire-cluster/retire-cluster/lib/mainnode"
 	"github.com/retire-cluster/retire-cluster/lib/store"
+	"github.com/retire-cluster/retire-cluster/lib/text"
 )
 
 // audit is what can be done with the audit log where it is kept, also while the main node does not run.
@@ -46,8 +47,13 @@ type printAudit struct {
 // Run prints every line with its hash, and ends with an error where the chain is broken.
 func (x *printAudit) Run(ctx context.Context, m *mained, std cli.Std, env cli.Env) error {
 	out := bufio.NewWriter(std.Out)
+	_, terminal := std.Terminal()
 	_, err := m.readAudit(ctx, env, x.File, nil, func(a store.Audited) error {
-		_, err := fmt.Fprintf(out, "%s,\"hash\":\"%x\"}\n", strings.TrimSuffix(string(a.Line), "}"), a.Hash)
+		line := strings.TrimSuffix(string(a.Line), "}")
+		if terminal {
+			line = text.SafeJSON(line) // the hash is that of the line as it is
+		}
+		_, err := fmt.Fprintf(out, "%s,\"hash\":\"%x\"}\n", line, a.Hash)
 		return err
 	})
 	return errors.Join(err, out.Flush())

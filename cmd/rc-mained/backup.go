@@ -12,6 +12,7 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/cli"
 	"github.com/retire-cluster/retire-cluster/lib/mainnode"
 	"github.com/retire-cluster/retire-cluster/lib/store"
+	"github.com/retire-cluster/retire-cluster/lib/visible"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
@@ -101,7 +102,7 @@ func (x *restore) Run(ctx context.Context, m *mained, std cli.Std, env cli.Env) 
 	if x.Latest {
 		r, bad, ok := store.NewestGood(ctx, mainnode.BackupDir(data, m.BackupDir))
 		for _, err := range bad {
-			fmt.Fprintln(std.Err, "rc-mained: not this one:", err)
+			fmt.Fprintln(std.Err, "rc-mained: not this one:", visible.Line(err.Error()))
 		}
 		if !ok {
 			return fmt.Errorf("restore: no good backup in %s; --backup-dir names another folder", mainnode.BackupDir(data, m.BackupDir))

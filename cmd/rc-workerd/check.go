@@ -6,6 +6,7 @@ import (
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
 	"github.com/retire-cluster/retire-cluster/lib/profile"
+	"github.com/retire-cluster/retire-cluster/lib/visible"
 )
 
 // check says what stands in the way of a worker on this device.
@@ -20,7 +21,7 @@ func (*check) Run(ctx context.Context, all *workerd, env cli.Env, std cli.Std) e
 			word = "fix"
 			seen++
 		}
-		fmt.Fprintf(std.Out, "%s: %s\n     %s\n", word, o.What, o.Cure)
+		fmt.Fprintf(std.Out, "%s: %s\n     %s\n", word, visible.Line(o.What), visible.Line(o.Cure))
 	}
 	if seen > 0 {
 		return cli.Exit(cli.Failed, nil)

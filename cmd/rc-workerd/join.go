@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
+	"github.com/retire-cluster/retire-cluster/lib/visible"
 	"github.com/retire-cluster/retire-cluster/lib/worker"
 )
 
@@ -48,8 +49,8 @@ func (j *join) Run(ctx context.Context, all *workerd, env cli.Env, std cli.Std) 
 		return err
 	}
 	if joined.Pending {
-		fmt.Fprintf(std.Err, "rc-workerd: it waits to be approved: rc-ctl approve %s on the main node\n", joined.DeviceID)
+		fmt.Fprintf(std.Err, "rc-workerd: it waits to be approved: rc-ctl approve %s on the main node\n", visible.Line(joined.DeviceID))
 	}
-	_, err = fmt.Fprintln(std.Out, joined.DeviceID)
+	_, err = fmt.Fprintln(std.Out, visible.Line(joined.DeviceID))
 	return err
 }

@@ -155,6 +155,12 @@ func (kindError) Error() string   { return "main node m:1 does not answer" }
 func (kindError) ExitStatus() int { return 69 }
 func (kindError) Hint() string    { return "is rc-mained running?" }
 
+// foreignHint has words of another machine in its advice.
+type foreignHint struct{}
+
+func (foreignHint) Error() string { return "no" }
+func (foreignHint) Hint() string  { return "ask \x1b]0;x\a" }
+
 func TestExitStatus(t *testing.T) {
 	cut, cancel := context.WithCancelCause(context.Background())
 	cancel(&cli.SignalError{Signal: syscall.SIGINT})
@@ -180,6 +186,8 @@ func TestExitStatus(t *testing.T) {
 		{"pipe", nil, io.ErrClosedPipe, 0, ""},
 		{"stdout", nil, &os.PathError{Op: "write", Path: os.Stdout.Name(), Err: syscall.EPIPE}, 0, ""},
 		{"socket", nil, &os.SyscallError{Syscall: "write", Err: syscall.EPIPE}, 1, "rc-workerd: write: broken pipe\n"},
+		{"not its own", nil, errors.New("open \x1b[2J\u202e\u200b\n\rrc-workerd: done\xff"), 1, "rc-workerd: open ␛[2J<U+202E><U+200B>␊␍rc-workerd: done\ufffd\n"},
+		{"hint of others", nil, foreignHint{}, 1, "rc-workerd: no\nrc-workerd: hint: ask ␛]0;x␇\n"},
 		{"secret", nil, errors.New(`join with "rcj1_ABC_def"`), 1, "rc-workerd: join with \"rcj1_…\"\n"},
 	}
 	for _, tt := range tests {

@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
+	"github.com/retire-cluster/retire-cluster/lib/visible"
 )
 
 func none(string) (string, bool) { return "", false }
@@ -42,6 +44,28 @@ func TestLogMasks(t *testing.T) {
 		}
 		if format == "json" && !json.Valid(b.Bytes()) {
 			t.Errorf("not JSON: %s", b.String())
+		}
+	}
+}
+
+// TestLogLinesAreData logs what acts on a terminal; whoever looks at the log gets one line, in which it is written out.
+func TestLogLinesAreData(t *testing.T) {
+	const hostile = "x\x1b[2J\u009b2J\x7f\u202e\u200b\U000e0041\r\nlevel=INFO msg=forged \xff"
+	for _, format := range []string{"text", "json"} {
+		var b bytes.Buffer
+		l := cli.Logging{LogFormat: format}
+		log, err := l.Logger(cli.Std{Err: &b}, none)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Info(hostile, "device", hostile, hostile, 1, "err", errors.New(hostile))
+		line, ended := strings.CutSuffix(b.String(), "\n")
+		if !ended || strings.ContainsFunc(line, visible.Hidden) || !utf8.ValidString(line) {
+			t.Errorf("%s: %q", format, line)
+		}
+		var back struct{ Device string }
+		if format == "json" && (json.Unmarshal(b.Bytes(), &back) != nil || back.Device != strings.ToValidUTF8(hostile, "\ufffd")) {
+			t.Errorf("read back as %q", back.Device)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+
+	"github.com/retire-cluster/retire-cluster/lib/visible"
 )
 
 // The exit statuses of the commands; those from 64 on are sysexits(3)'s.
@@ -45,15 +47,16 @@ func (e *ExitError) Unwrap() error { return e.Err }
 // ExitStatus returns Status.
 func (e *ExitError) ExitStatus() int { return e.Status }
 
-// report prints err on stderr, unless it is to be quiet, and returns the exit status.
+// report prints err on stderr, unless it is to be quiet, and returns the exit status. Messages quote file names, lines of input and other machines: what is
+// hidden in them is shown, in one line.
 func (inv *invocation) report(ctx context.Context, err error) int {
 	status, quiet := exitStatus(ctx, err)
 	if quiet {
 		return status
 	}
-	fmt.Fprintf(inv.std.Err, "%s: %s\n", inv.name, Mask(err.Error()))
+	fmt.Fprintf(inv.std.Err, "%s: %s\n", inv.name, visible.Line(Mask(err.Error())))
 	if h, ok := errors.AsType[hinter](err); ok && h.Hint() != "" {
-		fmt.Fprintf(inv.std.Err, "%s: hint: %s\n", inv.name, Mask(h.Hint()))
+		fmt.Fprintf(inv.std.Err, "%s: hint: %s\n", inv.name, visible.Line(Mask(h.Hint())))
 	}
 	return status
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
 	"github.com/retire-cluster/retire-cluster/lib/client"
+	"github.com/retire-cluster/retire-cluster/lib/text"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
@@ -20,12 +21,17 @@ func (l *Logs) printAudit(ctx context.Context, std cli.Std, c *client.Client) er
 		}
 	}
 	out := bufio.NewWriter(std.Out)
+	_, terminal := std.Terminal()
 	defer out.Flush()
 	for a, err := range c.Audit(ctx, f) {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(out, auditLine(a.Line, a.Hash))
+		line := auditLine(a.Line, a.Hash)
+		if terminal {
+			line = text.SafeJSON(line) // the hash is that of the line as it is
+		}
+		fmt.Fprintln(out, line)
 		if l.Follow {
 			if err := out.Flush(); err != nil {
 				return err

@@ -141,8 +141,7 @@ func (x *ctlRotate) Run(ctx context.Context, ctl *Ctl, std cli.Std, env cli.Env)
 		if std.ErrTerminal() {
 			fmt.Fprintf(std.Err, "--pin of commands elsewhere is this from now on; the former one is good until %s\n", done.Until.Local().Format("2006-01-02 15:04"))
 		}
-		_, err = fmt.Fprintln(std.Out, done.Fingerprint)
-		return err
+		return sayResult(std, done.Fingerprint)
 	})
 }
 

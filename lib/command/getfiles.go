@@ -40,14 +40,14 @@ func (l *Logs) getFiles(ctx context.Context, std cli.Std, c *client.Client) erro
 		return err
 	}
 	defer root.Close()
-	p := newProgress(std)
+	p := newProgress(std, false)
 	for i := range files {
 		err := fetchFile(ctx, c, root, &files[i], p)
 		p.clear(false)
 		if err != nil {
 			return fmt.Errorf("%s: %w", filepath.Join(dir, files[i].Name), err)
 		}
-		if _, err := fmt.Fprintln(std.Out, filepath.Join(dir, filepath.FromSlash(files[i].Name))); err != nil {
+		if err := sayResult(std, filepath.Join(dir, filepath.FromSlash(files[i].Name))); err != nil {
 			return err
 		}
 	}

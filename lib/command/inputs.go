@@ -133,7 +133,7 @@ func (in *inputs) send(ctx context.Context, c *client.Client, std cli.Std) error
 	for _, i := range in.order {
 		all += i.file.Size
 	}
-	p := newProgress(std)
+	p := newProgress(std, false)
 	defer p.clear(false)
 	sent := int64(0)
 	for _, i := range in.order {

@@ -38,7 +38,6 @@ func (i *ctlInvite) Run(ctx context.Context, ctl *Ctl, std cli.Std, env cli.Env)
 			_, err = fmt.Fprint(std.Out, picture)
 			return err
 		}
-		_, err = fmt.Fprintln(std.Out, made.Code)
-		return err
+		return sayResult(std, made.Code)
 	})
 }

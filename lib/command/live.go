@@ -7,7 +7,6 @@ import (
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
 	"github.com/retire-cluster/retire-cluster/lib/task"
-	"github.com/retire-cluster/retire-cluster/lib/text"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
@@ -27,13 +26,15 @@ func (w *waiter) live(ctx context.Context) error {
 		}
 		if p.Progress != "" {
 			if !w.print.midLine {
-				w.progress.say("%s", text.Sanitize(p.Progress))
+				w.progress.say("%s", p.Progress)
 			}
 			continue
 		}
 		w.progress.clear(false)
 		if attempt != 0 && p.Attempt != attempt {
-			fmt.Fprintf(w.print.streams[1], "rc-submit: %s: attempt %d begins anew\n", id, p.Attempt)
+			if err := w.print.note("rc-submit: %s: attempt %d begins anew", id, p.Attempt); err != nil {
+				return err
+			}
 		}
 		attempt = p.Attempt
 		if err := w.print.chunk(&p.Chunk); err != nil {
@@ -73,7 +74,7 @@ func ended(t *task.Task) error {
 	} else if reason != "" {
 		did = reason
 	}
-	return cli.Exit(status, fmt.Errorf("%s: %s", t.ID, text.Sanitize(did)))
+	return cli.Exit(status, fmt.Errorf("%s: %s", t.ID, did))
 }
 
 func exitStatus(t *task.Task) int {

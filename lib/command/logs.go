@@ -17,6 +17,7 @@ type Logs struct {
 	Follow     bool          `short:"f" help:"Outputs: as they are printed. Log: go on with what will come."`
 	NoWait     bool          `help:"Outputs: what there is now, of tasks that have not ended too."`
 	Get        bool          `help:"Fetch the files that a task has brought back, into the directory named after it, or this one."`
+	Raw        bool          `help:"Outputs: the bytes as they are on a terminal too, which they can then command."`
 	Timestamps bool          `short:"t" help:"Outputs: begin lines with their time."`
 	Attempt    int           `placeholder:"N" help:"Outputs: of this attempt, not the newest."`
 	Last       *int          `name:"lines" short:"n" placeholder:"N" help:"Log: begin with the newest lines; without it with all."`
@@ -49,7 +50,7 @@ func (l *Logs) Run(ctx context.Context, std cli.Std, env cli.Env) error {
 		return err
 	}
 	defer c.Close()
-	l.progress = newProgress(std)
+	l.progress = newProgress(std, l.Raw)
 	switch {
 	case l.Get:
 		if err := l.fileOf("--get"); err != nil {
@@ -74,7 +75,7 @@ func (l *Logs) Run(ctx context.Context, std cli.Std, env cli.Env) error {
 func (l *Logs) check() error {
 	ofTasks := len(l.IDs) > 0 || l.Job != ""
 	switch {
-	case l.Audit && (ofTasks || l.Get || l.NoWait || l.Timestamps || l.Attempt != 0 || l.Device != "" || l.Since.set || l.Format != "" || l.Level != cluster.Debug):
+	case l.Audit && (ofTasks || l.Get || l.NoWait || l.Raw || l.Timestamps || l.Attempt != 0 || l.Device != "" || l.Since.set || l.Format != "" || l.Level != cluster.Debug):
 		return usage("--audit prints the audit log as it is: of the other options only --follow and --lines go with it")
 	case l.Get:
 		return l.checkGet()
@@ -82,8 +83,8 @@ func (l *Logs) check() error {
 		return usage("give ids or --job, not both")
 	case ofTasks && (l.Last != nil || l.Device != "" || l.Since.set || l.Format != ""):
 		return usage("--lines, --since, --device and --output are for the log, not for outputs of tasks")
-	case !ofTasks && (l.Timestamps || l.Attempt != 0 || l.NoWait):
-		return usage("--timestamps, --attempt and --no-wait are for the outputs of tasks: name them")
+	case !ofTasks && (l.Timestamps || l.Attempt != 0 || l.NoWait || l.Raw):
+		return usage("--timestamps, --attempt, --no-wait and --raw are for the outputs of tasks: name them")
 	case l.Follow && l.NoWait:
 		return usage("--follow waits for what will come, --no-wait does not: give one of them")
 	case l.Last != nil && *l.Last < 0 || l.Attempt < 0:
@@ -99,7 +100,7 @@ func (l *Logs) checkGet() error {
 	switch {
 	case len(l.IDs) < 1 || len(l.IDs) > 2 || l.Job != "":
 		return usage("--get: name a task, and a directory for its files if it is not this one")
-	case l.Follow || l.NoWait || l.Timestamps || l.Last != nil || l.Device != "" || l.Since.set || l.Format != "" || l.Attempt < 0:
+	case l.Follow || l.NoWait || l.Raw || l.Timestamps || l.Last != nil || l.Device != "" || l.Since.set || l.Format != "" || l.Attempt < 0:
 		return usage("--get fetches files: of the other options only --attempt goes with it")
 	}
 	return checkIDs(l.IDs[:1])

@@ -3,13 +3,11 @@ package command
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
 	"github.com/retire-cluster/retire-cluster/lib/client"
 	"github.com/retire-cluster/retire-cluster/lib/task"
-	"github.com/retire-cluster/retire-cluster/lib/text"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
@@ -36,12 +34,12 @@ func (l *Logs) printOutputs(ctx context.Context, std cli.Std, c *client.Client, 
 	defer cancel()
 	queue := make(chan *fetch, l.ahead())
 	fetching.Go(func() { l.fetchAll(ctx, c, ids, queue, &fetching) })
-	p := newPrinting(std)
+	p := newPrinting(std, l.Raw)
 	missing := false
 	for f := range queue {
 		err := l.printOutput(ctx, c, p, f)
 		if unknown(err) {
-			fmt.Fprintf(std.Err, "rc-logs: %v\n", err)
+			say(std.Err, "rc-logs: %v", err)
 			missing = true
 		} else if err != nil {
 			return err
@@ -129,7 +127,7 @@ func (l *Logs) printOutput(ctx context.Context, c *client.Client, p *printing, f
 	for piece := range f.pieces {
 		if piece.Progress != "" {
 			if !p.midLine {
-				l.progress.say("%s", text.Sanitize(piece.Progress))
+				l.progress.say("%s", piece.Progress)
 			}
 			continue
 		}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
@@ -9,7 +10,7 @@ import (
 )
 
 // printing prints what tasks printed: stdout to stdout, stderr to stderr; into a pipe byte by byte, on a terminal
-// made harmless.
+// made harmless, unless it is to be raw.
 type printing struct {
 	streams [2]io.Writer            // of what prints to stdout and stderr
 	guards  [2]*text.TerminalWriter // of the streams that are terminals
@@ -17,8 +18,11 @@ type printing struct {
 	midLine bool                    // what a terminal shows last does not end with a newline
 }
 
-func newPrinting(std cli.Std) *printing {
+func newPrinting(std cli.Std, raw bool) *printing {
 	p := &printing{streams: [2]io.Writer{std.Out, std.Err}}
+	if raw {
+		return p
+	}
 	if _, ok := std.Terminal(); ok {
 		p.guard(0)
 	}
@@ -51,6 +55,29 @@ func (p *printing) chunk(c *task.Chunk) error {
 	return err
 }
 
+// note prints a line of the command's own to stderr, between the outputs of tasks.
+func (p *printing) note(format string, args ...any) error {
+	if err := p.close(); err != nil {
+		return err
+	}
+	return say(p.streams[1], format, args...)
+}
+
+// say prints a line of a command's own. What it quotes stays within the line.
+func say(w io.Writer, format string, args ...any) error {
+	_, err := io.WriteString(w, text.Sanitize(fmt.Sprintf(format, args...))+"\n")
+	return err
+}
+
+// sayResult prints the one line that a command is called for: as it is for who reads it, harmless on a terminal.
+func sayResult(std cli.Std, line string) error {
+	if _, terminal := std.Terminal(); terminal {
+		line = text.Sanitize(line)
+	}
+	_, err := io.WriteString(std.Out, line+"\n")
+	return err
+}
+
 // end is to be called after each task. A value gets the newline that is not part of it.
 func (p *printing) end(taskType string) error {
 	last := p.last
@@ -61,6 +88,11 @@ func (p *printing) end(taskType string) error {
 		}
 		p.midLine = false
 	}
+	return p.close()
+}
+
+// close ends what is half shown on terminals.
+func (p *printing) close() error {
 	for _, g := range p.guards {
 		if g == nil {
 			continue

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
+	"github.com/retire-cluster/retire-cluster/lib/text"
 )
 
 // progress is a line on a terminal that says how far tasks have come. It is drawn a moment after it changed, so that
@@ -23,9 +24,10 @@ type progress struct {
 
 const drawAfter = 100 * time.Millisecond
 
-func newProgress(std cli.Std) *progress {
+// newProgress makes the line. It is for nobody where output is raw: then only the task knows where the cursor stands.
+func newProgress(std cli.Std, raw bool) *progress {
 	p := &progress{}
-	if std.ErrTerminal() {
+	if std.ErrTerminal() && !raw {
 		p.w = std.Err
 	}
 	return p
@@ -45,7 +47,7 @@ func (p *progress) say(format string, args ...any) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.line = fmt.Sprintf(format, args...)
+	p.line = text.Sanitize(fmt.Sprintf(format, args...))
 	if p.pending == nil {
 		p.pending = time.AfterFunc(drawAfter, p.draw)
 	}

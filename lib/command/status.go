@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -57,7 +56,7 @@ func (s *Status) watch(ctx context.Context, std cli.Std, env cli.Env, c *client.
 		err := v(ctx, c, p)
 		if _, away := errors.AsType[*client.UnreachableError](err); away && !first {
 			b.Reset()
-			fmt.Fprintf(&b, "rc-status: %v\n", err)
+			say(&b, "rc-status: %v", err)
 		} else if err != nil {
 			return err
 		}

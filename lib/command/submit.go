@@ -23,6 +23,7 @@ type Submit struct {
 	Key     string `placeholder:"TEXT" help:"Submitted again with the same key, tasks are not taken twice."`
 	Wait    bool   `short:"w" help:"Wait, print what the tasks print, end with their exit status."`
 	Ordered bool   `help:"With --wait: print in the order of input."`
+	Raw     bool   `help:"With --wait: print the bytes of tasks as they are on a terminal too, which they can then command."`
 	Cluster
 }
 
@@ -53,8 +54,8 @@ func (s *Submit) Run(ctx context.Context, std cli.Std, env cli.Env) error {
 	if s.Wait {
 		now = cli.Daemon(ctx) // so that a second Ctrl-C can still be told from the first
 	}
-	if s.Ordered && !s.Wait {
-		return usage("--ordered goes with --wait")
+	if (s.Ordered || s.Raw) && !s.Wait {
+		return usage("--ordered and --raw go with --wait")
 	}
 	if err := s.noFiles(); err != nil {
 		return err
@@ -78,7 +79,7 @@ func (s *Submit) Run(ctx context.Context, std cli.Std, env cli.Env) error {
 	if !s.Wait {
 		return printIDs(std.Out, done.Tasks)
 	}
-	err = newWaiter(c, std, specs, &done, s.Ordered).run(ctx)
+	err = newWaiter(c, std, specs, &done, s.Ordered, s.Raw).run(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return detach(ctx, now, std, c, &done)
 	}
@@ -92,14 +93,17 @@ func sayOnce(std cli.Std) func(error) {
 	}
 	var once sync.Once
 	return func(err error) {
-		once.Do(func() { fmt.Fprintf(std.Err, "\r\x1b[Krc-submit: %v (trying again)\n", err) })
+		once.Do(func() {
+			io.WriteString(std.Err, "\r\x1b[K")
+			say(std.Err, "rc-submit: %v (trying again)", err)
+		})
 	}
 }
 
 // partly says what was submitted before an error.
 func partly(std cli.Std, done *client.Submitted, all int, err error) error {
 	if n := len(done.Tasks); n > 0 {
-		fmt.Fprintf(std.Err, "rc-submit: %d of %d tasks were submitted; the same with --key %s submits the rest\n", n, all, done.Key)
+		say(std.Err, "rc-submit: %d of %d tasks were submitted; the same with --key %s submits the rest", n, all, done.Key)
 		if e := printIDs(std.Out, done.Tasks); e != nil {
 			return e
 		}

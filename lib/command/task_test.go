@@ -29,7 +29,7 @@ func TestEnded(t *testing.T) {
 		{task.Failed, code(-1), "", 255, ""},
 		{task.Failed, nil, "lost_limit: 3 devices", 125, "t00000000: failed: lost_limit: 3 devices"},
 		{task.TimedOut, code(124), "", 124, "t00000000: timed out"},
-		{task.Cancelled, nil, "cancelled by\x1b[2J me", 125, "t00000000: cancelled by␛[2J me"},
+		{task.Cancelled, nil, "cancelled by\x1b[2J me", 125, "t00000000: cancelled by\x1b[2J me"},
 	} {
 		err := ended(&task.Task{State: tt.state, ExitCode: tt.code, Reason: tt.reason})
 		e, _ := errors.AsType[*cli.ExitError](err)
@@ -52,7 +52,7 @@ func TestPrintingValues(t *testing.T) {
 		{task.TypeCommand, "x", "x"},
 	} {
 		var out bytes.Buffer
-		p := newPrinting(cli.Std{Out: &out, Err: &out})
+		p := newPrinting(cli.Std{Out: &out, Err: &out}, false)
 		p.chunk(&task.Chunk{Stream: task.Stdout, Data: []byte(tt.printed)})
 		if err := p.end(tt.taskType); err != nil || out.String() != tt.want {
 			t.Errorf("%s %q: %q, %v", tt.taskType, tt.printed, out.String(), err)

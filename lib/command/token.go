@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
@@ -45,10 +44,9 @@ func (t *tokenMake) Run(ctx context.Context, ctl *Ctl, std cli.Std, env cli.Env)
 			return err
 		}
 		if std.ErrTerminal() {
-			fmt.Fprintf(std.Err, "elsewhere: save it as FILE, and --token-file FILE --pin %s --main HOST:PORT\n", made.Fingerprint)
+			say(std.Err, "elsewhere: save it as FILE, and --token-file FILE --pin %s --main HOST:PORT", made.Fingerprint)
 		}
-		_, err = fmt.Fprintln(std.Out, made.Token)
-		return err
+		return sayResult(std, made.Token)
 	})
 }
 

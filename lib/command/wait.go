@@ -27,9 +27,9 @@ type waiter struct {
 	held    held // with ordered
 }
 
-func newWaiter(c *client.Client, std cli.Std, specs []task.Spec, s *client.Submitted, ordered bool) *waiter {
+func newWaiter(c *client.Client, std cli.Std, specs []task.Spec, s *client.Submitted, ordered, raw bool) *waiter {
 	w := &waiter{
-		c: c, submitted: s, specs: specs, ordered: ordered, print: newPrinting(std), progress: newProgress(std),
+		c: c, submitted: s, specs: specs, ordered: ordered, print: newPrinting(std, raw), progress: newProgress(std, raw),
 		jobs: []task.JobID{s.Job}, index: make(map[task.ID]int, len(specs)), running: map[task.ID]bool{},
 	}
 	for i, id := range s.Tasks {

@@ -46,6 +46,6 @@ func tsvField(s string) string {
 		if e := tsvEscapes[r]; e != "" {
 			return e
 		}
-		return backslashU(r)
+		return visible.Escape(r)
 	})
 }

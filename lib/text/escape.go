@@ -1,8 +1,6 @@
 package text
 
 import (
-	"fmt"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/retire-cluster/retire-cluster/lib/visible"
@@ -12,17 +10,8 @@ import (
 // (<U+202E>), and bytes that are not UTF-8 by U+FFFD.
 func Sanitize(s string) string { return visible.Line(s) }
 
-// SafeJSON escapes what is hidden in a line of JSON, which means the same then: encoders leave most of it as it is. Hidden characters stand only
-// within strings there.
-func SafeJSON(s string) string { return visible.Replace(s, backslashU) }
-
-func backslashU(r rune) string {
-	if r > 0xffff {
-		high, low := utf16.EncodeRune(r)
-		return fmt.Sprintf(`\u%04x\u%04x`, high, low)
-	}
-	return fmt.Sprintf(`\u%04x`, r)
-}
+// SafeJSON escapes what is hidden in a line of JSON, which means the same then: encoders leave most of it as it is.
+func SafeJSON(s string) string { return visible.JSON(s) }
 
 // oneLine is Sanitize for a cell of a table: of a long text only the beginning counts.
 func oneLine(s string) string {

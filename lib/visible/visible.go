@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -79,6 +80,18 @@ func Picture(r rune) string {
 
 // Line makes one line, for a terminal too, of any text: what is hidden is shown by its picture, and bytes that are not UTF-8 by U+FFFD.
 func Line(s string) string { return Replace(s, Picture) }
+
+// JSON escapes what is hidden in a line of JSON; it means the same then. Hidden characters stand only within strings there.
+func JSON(s string) string { return Replace(s, Escape) }
+
+// Escape writes a character as JSON does: \u202e, those beyond U+FFFF as a pair.
+func Escape(r rune) string {
+	if r > 0xffff {
+		high, low := utf16.EncodeRune(r)
+		return fmt.Sprintf(`\u%04x\u%04x`, high, low)
+	}
+	return fmt.Sprintf(`\u%04x`, r)
+}
 
 // Replace writes what is hidden as show does, and U+FFFD for each byte that is not UTF-8.
 func Replace(s string, show func(rune) string) string {
