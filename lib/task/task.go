@@ -29,7 +29,7 @@ type Spec struct {
 	Priority     Priority        `json:"priority"`
 	Timeout      float64         `json:"timeout"` // seconds that one attempt may run; 0: no limit
 	Retries      int             `json:"max_retries,omitempty"`
-	Payload      json.RawMessage `json:"payload"` // a JSON object; its shape is the type's affair
+	Payload      json.RawMessage `json:"payload,omitempty"` // a JSON object; its shape is the type's affair
 	Requirements Requirements    `json:"requirements"`
 	Policy
 	Provision

@@ -76,9 +76,9 @@ func fingerprint(der []byte) string {
 	return base32Text.EncodeToString(sum[:])
 }
 
-// CheckFingerprint says whether s has the form of a fingerprint.
+// CheckFingerprint says whether s has the form of a fingerprint. Base 32 has several texts for the same bytes, of which one is it: others would match nothing.
 func CheckFingerprint(s string) error {
-	if b, err := base32Text.DecodeString(s); err != nil || len(b) != sha256.Size {
+	if b, err := base32Text.DecodeString(s); err != nil || len(b) != sha256.Size || base32Text.EncodeToString(b) != s {
 		return Errorf(ErrField, "fingerprint %.60q: 52 characters of a-z and 2-7", s)
 	}
 	return nil
