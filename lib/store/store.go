@@ -137,7 +137,8 @@ func checkHeader(path string) error {
 	}
 	defer f.Close()
 	var header [72]byte
-	if n, err := io.ReadFull(f, header[:]); n == 0 && errors.Is(err, io.EOF) {
+	n, err := io.ReadFull(f, header[:])
+	if n == 0 && errors.Is(err, io.EOF) {
 		return nil // new, and nothing written yet
 	}
 	if header == [len(header)]byte{} && exists(path+"-journal") {
@@ -145,6 +146,9 @@ func checkHeader(path string) error {
 	}
 	if string(header[:16]) != "SQLite format 3\x00" {
 		return ErrForeign
+	}
+	if n < len(header) {
+		return fmt.Errorf("%w: it ends within its first page", ErrDamaged)
 	}
 	return checkVersion(int(binary.BigEndian.Uint32(header[68:])), int(binary.BigEndian.Uint32(header[60:])))
 }

@@ -63,8 +63,9 @@ func endsAfterDamage(frames io.Reader, head []byte) (ends, frame int, err error)
 	}
 	var s sum
 	s.add(order, head[:24])
-	headOK := word(head)&^1 == logMagic && s.is(head[24:])
 	size := word(head[8:])
+	isPage := size >= 512 && size <= 64<<10 && size&(size-1) == 0
+	headOK := word(head)&^1 == logMagic && s.is(head[24:]) && isPage
 	if !headOK {
 		if n, _ := io.CopyN(io.Discard, frames, frameHeader+512); n < frameHeader+512 || bytes.Equal(head, make([]byte, logHeader)) {
 			return 0, 0, nil // no frame follows; or the system was to write it, and did not come to it
