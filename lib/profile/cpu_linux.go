@@ -29,17 +29,17 @@ func parseCPUList(s string) int {
 	n := 0
 	for part := range strings.SplitSeq(s, ",") {
 		first, last, ranged := strings.Cut(strings.TrimSpace(part), "-")
-		a, err := strconv.Atoi(first)
+		a, err := strconv.ParseUint(first, 10, 16)
 		if err != nil {
 			return 0
 		}
 		b := a
 		if ranged {
-			if b, err = strconv.Atoi(last); err != nil || b < a {
+			if b, err = strconv.ParseUint(last, 10, 16); err != nil || b < a {
 				return 0
 			}
 		}
-		n += b - a + 1
+		n += int(b-a) + 1
 	}
 	return n
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 )
 
@@ -38,8 +37,8 @@ func parseStat(s string) cpuTimes {
 	}
 	var t cpuTimes
 	for i, field := range f[1:min(len(f), 9)] {
-		v, err := strconv.ParseFloat(field, 64)
-		if err != nil {
+		v, ok := figure(field)
+		if !ok {
 			return cpuTimes{}
 		}
 		t.total += v
@@ -69,9 +68,9 @@ func parseTimeInState(s string) cpuTimes {
 		if len(f) != 2 {
 			return cpuTimes{}
 		}
-		freq, err1 := strconv.ParseFloat(f[0], 64)
-		time, err2 := strconv.ParseFloat(f[1], 64)
-		if err1 != nil || err2 != nil {
+		freq, ok1 := figure(f[0])
+		time, ok2 := figure(f[1])
+		if !ok1 || !ok2 {
 			return cpuTimes{}
 		}
 		if low == 0 || freq < low {

@@ -26,6 +26,9 @@ func layered(name string) bool {
 	return false
 }
 
+// mostSectors is more than any disk has moved; what is not less is nonsense, or would not fit into a sum.
+const mostSectors = 1 << 45
+
 // parseDiskstats adds up the lines of the disks; others are partitions. A sector here is always 512 bytes.
 func parseDiskstats(s string, disks map[string]bool) (read, written int64, ok bool) {
 	for line := range strings.Lines(s) {
@@ -35,7 +38,7 @@ func parseDiskstats(s string, disks map[string]bool) (read, written int64, ok bo
 		}
 		r, err1 := strconv.ParseInt(f[5], 10, 64)
 		w, err2 := strconv.ParseInt(f[9], 10, 64)
-		if err1 == nil && err2 == nil {
+		if err1 == nil && err2 == nil && r >= 0 && w >= 0 && max(r, w) < mostSectors {
 			read, written, ok = read+r*512, written+w*512, true
 		}
 	}

@@ -33,8 +33,8 @@ func parseLoad(s string) []float64 {
 	}
 	l := make([]float64, 3)
 	for i := range l {
-		v, err := strconv.ParseFloat(fields[i], 64)
-		if err != nil {
+		v, ok := figure(fields[i])
+		if !ok {
 			return nil
 		}
 		l[i] = v
@@ -57,9 +57,15 @@ func (m *machine) uptime(context.Context) int64 {
 // parseUptime reads "350735.47 234388.90".
 func parseUptime(s string) int64 {
 	first, _, _ := strings.Cut(s, " ")
-	t, err := strconv.ParseFloat(first, 64)
-	if err != nil {
+	t, ok := figure(first)
+	if !ok {
 		return 0
 	}
 	return int64(t)
+}
+
+// figure reads a number as the system's files have them: finite, not negative, and one that can be counted on with, since no heartbeat can tell of others.
+func figure(s string) (v float64, ok bool) {
+	v, err := strconv.ParseFloat(s, 64)
+	return v, err == nil && v >= 0 && v < 1<<62
 }

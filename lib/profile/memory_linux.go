@@ -2,6 +2,7 @@ package profile
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -24,7 +25,7 @@ func parseMeminfo(s string) (total, available int64) {
 func kib(s, key string) int64 {
 	n, _, _ := strings.Cut(value(s, key, ":"), " ")
 	v, err := strconv.ParseInt(n, 10, 64)
-	if err != nil {
+	if err != nil || v < 0 || v > math.MaxInt64>>12 {
 		return 0
 	}
 	return v << 10

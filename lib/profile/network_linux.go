@@ -59,7 +59,7 @@ func parseNetDev(s string) map[string]traffic {
 		}
 		r, err1 := strconv.ParseInt(f[0], 10, 64)
 		t, err2 := strconv.ParseInt(f[8], 10, 64)
-		if err1 == nil && err2 == nil {
+		if err1 == nil && err2 == nil && r >= 0 && t >= 0 {
 			all[name] = traffic{r, t}
 		}
 	}

@@ -21,7 +21,7 @@ func (m *machine) temperature() *float64 {
 // old kernels leave out the thousand: then the zone tells nothing.
 func plausible(s string, parts float64) *float64 {
 	v, err := strconv.ParseFloat(s, 64)
-	if v /= parts; err != nil || v < 1 || v >= 150 {
+	if v /= parts; err != nil || !(v >= 1 && v < 150) {
 		return nil
 	}
 	return &v

@@ -51,8 +51,8 @@ type membership struct {
 }
 
 // openHome opens a data directory, and makes the device's key where there is none.
-func openHome(dir string) (*home, error) {
-	h := &home{dir: dir}
+func openHome(dir string) (h *home, err error) {
+	h = &home{dir: dir}
 	if err := h.makeDirs(); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
@@ -64,6 +64,11 @@ func openHome(dir string) (*home, error) {
 		return nil, fmt.Errorf("lock data directory: %w", err)
 	}
 	h.lock = lock
+	defer func() {
+		if err != nil {
+			lock.Close()
+		}
+	}()
 	if err := h.loadIdentity(); err != nil {
 		return nil, err
 	}

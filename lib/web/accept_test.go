@@ -1,0 +1,30 @@
+package web
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// FuzzAccept checks that a type is liked between not at all and fully, and that who takes everything takes it.
+func FuzzAccept(f *testing.F) {
+	for _, s := range []string{"text/html,application/json;q=0.5", "*/*;q=NaN", "text/*;q=2, */*;q=-1", ";;;", "a/b;q=", "text/csv;q=\"0.3\"", strings.Repeat("a/b,", 1000), "\x00/\xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, accept string) {
+		ranges := parseAccept([]string{accept})
+		for _, media := range []string{"text/plain", "application/json", "text/csv"} {
+			if q := qualityOf(media, ranges); !(q >= 0 && q <= 1) {
+				t.Fatalf("%q: %s is liked %v", accept, media, q)
+			}
+			kind, sub, _ := strings.Cut(media, "/")
+			matches := func(r mediaRange) bool { return (r.kind == kind || r.kind == "*") && (r.sub == sub || r.sub == "*") }
+			if q := qualityOf(media, ranges); q > 0 && !slices.ContainsFunc(ranges, matches) {
+				t.Fatalf("%q: %s is liked %v, and not named", accept, media, q)
+			}
+			if q := qualityOf(media, append(ranges, mediaRange{kind, sub, 0})); q > 0 && !slices.ContainsFunc(ranges, func(r mediaRange) bool { return r.kind == kind && r.sub == sub }) {
+				t.Fatalf("%q: %s is refused, and liked %v", accept, media, q)
+			}
+		}
+	})
+}
