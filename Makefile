@@ -3,6 +3,7 @@
 GO      ?= go
 PREFIX  ?= /usr/local
 VERSION ?=
+FUZZTIME ?= 8s
 COMMANDS = rc-mained rc-workerd rc-submit rc-status rc-logs rc-ctl rc-web
 PURE     = $(filter-out rc-mained rc-workerd,$(COMMANDS))
 PLATFORMS = linux/amd64 linux/arm64 linux/arm linux/386 linux/riscv64 android/arm64 windows/amd64 darwin/arm64
@@ -14,7 +15,7 @@ MAIN_TAGS = sqlite_omit_load_extension
 WORKER_TAGS = nethttpomithttp2
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build demo test prove check bench bench-quick microbench cover dist install uninstall clean help
+.PHONY: build demo test prove check fuzz bench bench-quick microbench cover dist install uninstall clean help
 
 build: ## Build all commands into bin/.
 	@mkdir -p bin
@@ -33,6 +34,9 @@ prove: ## Prove that nothing is lost: kills, cuts, full disks and power cuts by 
 
 check: ## Formatting, vet, static checks, races, man pages, shell scripts, units.
 	@contrib/check.sh '$(GO)' '$(STATICCHECK)'
+
+fuzz: ## Feed every parser with what it does not expect, FUZZTIME (8s) each.
+	@contrib/fuzz.sh '$(GO)' '$(FUZZTIME)'
 
 bench: build ## Measure clusters on this host against what they are to reach; the table is kept in bin/bench. Half an hour.
 	$(GO) run ./contrib/bench -bin bin

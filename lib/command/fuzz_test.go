@@ -43,7 +43,7 @@ func FuzzSince(f *testing.F) {
 
 // FuzzIDs checks that what is refused before anything is sent is what no task is called, and named in one short line.
 func FuzzIDs(f *testing.F) {
-	for _, s := range []string{"t123", "t12", "j12345678", "", "T123abcde", "t\x1b[2J", strings.Repeat("t", 9000)} {
+	for _, s := range []string{"t123", "t12", "j12345678", "", "T123abcde", "t\x1b[2J", strings.Repeat("t", 300)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

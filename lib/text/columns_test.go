@@ -72,11 +72,11 @@ func TestColumnsStand(t *testing.T) {
 
 // FuzzWidth checks that what a cell takes is bounded, and that what is cut is not wider than it is to be.
 func FuzzWidth(f *testing.F) {
-	for _, s := range nasty {
+	for _, s := range seeds() {
 		f.Add(s, 7)
 	}
-	f.Add("a"+strings.Repeat("\u0301", 5000), 1)
-	f.Add(strings.Repeat("👩\u200d", 300), 9)
+	f.Add("a"+strings.Repeat("\u0301", 300), 1)
+	f.Add(strings.Repeat("👩\u200d", 50), 9)
 	f.Fuzz(func(t *testing.T, s string, width int) {
 		width = max(0, min(width, 300))
 		c := freeText(s)

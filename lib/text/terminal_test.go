@@ -63,7 +63,7 @@ func TestTerminalWriter(t *testing.T) {
 var sequence = regexp.MustCompile(`\x1b\[[0-9:;]*m`)
 
 func FuzzTerminalWriter(f *testing.F) {
-	for _, s := range nasty {
+	for _, s := range seeds() {
 		f.Add(s, 3, 7)
 	}
 	f.Fuzz(func(t *testing.T, s string, i, j int) {

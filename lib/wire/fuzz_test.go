@@ -31,7 +31,7 @@ func (d *drip) Read(p []byte) (int, error) {
 func FuzzConn(f *testing.F) {
 	f.Add([]byte(`{"message_type":"hello"}`+"\n\n{}\n"), 100, 1)
 	f.Add([]byte(strings.Repeat("x", 9000)+"\n"), 9001, 7)
-	f.Add([]byte(`{"message_type":"a","data":"`+strings.Repeat("y", 20_000)+"\"}\n{"), 16<<10, 4096)
+	f.Add([]byte(`{"message_type":"a","data":"`+strings.Repeat("y", 9000)+"\"}\n{"), 8<<10, 4096)
 	f.Add([]byte("\x00\xff\r\n\n{\"message_type\":\"b\"}\r\nrest"), 30, 3)
 	f.Fuzz(func(t *testing.T, sent []byte, limit, step int) {
 		limit, step = max(1, min(limit, 64<<10)), max(1, min(step, 64<<10))

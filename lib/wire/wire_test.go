@@ -328,6 +328,7 @@ func FuzzParseMessage(f *testing.F) {
 
 func FuzzJoinCode(f *testing.F) {
 	f.Add("rcj1_ge_a_b_c_d")
+	f.Add(NewJoinCode([]string{"192.168.1.5:8080", "[fe80::1]:8080"}, strings.Repeat("a", 52)).String())
 	f.Fuzz(func(t *testing.T, s string) {
 		if j, err := ParseJoinCode(s); err == nil && ParseBack(j) != j.String() {
 			t.Fatalf("%q is not its own text", s)
