@@ -70,7 +70,7 @@ func (m *mained) found(env cli.Env) string {
 
 // describe is one line about what is in a file.
 func describe(r *store.Report) string {
-	return fmt.Sprintf("%s: %d bytes, %s (%d open), %s, newest event %d of %s", r.Path, r.Size, count(r.Tasks, "task"), r.Open, count(r.Devices, "device"), r.LastEvent, moment(r.LastTime))
+	return fmt.Sprintf("%s: %d bytes, %s (%d open), %s, newest event %d of %s", visible.Line(r.Path), r.Size, count(r.Tasks, "task"), r.Open, count(r.Devices, "device"), r.LastEvent, moment(r.LastTime))
 }
 
 func count(n int64, what string) string {
@@ -122,13 +122,13 @@ func (x *restore) Run(ctx context.Context, m *mained, std cli.Std, env cli.Env) 
 func (x *restore) tell(std cli.Std, m *mained, data string, done *store.Restored) error {
 	fmt.Fprintln(std.Out, "restored "+describe(&done.From))
 	if done.Aside != "" {
-		fmt.Fprintln(std.Out, "what was there before is kept as "+done.Aside)
+		fmt.Fprintln(std.Out, "what was there before is kept as "+visible.Line(done.Aside))
 	}
 	_, err := fmt.Fprintf(std.Out, `Now start rc-mained on %s. What was submitted, recorded, joined or revoked after that event is not there:
 - results of attempts that it does not know are listed in rc-logs as result_orphaned, and tasks that ran meanwhile may run again;
 - tokens that were revoked since then are good again (rc-ctl token list), join codes are not: make new ones (rc-ctl invite);
 - new tasks, attempts and events get numbers that were never given out before.
-`, data)
+`, visible.Line(data))
 	return err
 }
 

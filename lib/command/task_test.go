@@ -3,6 +3,8 @@ package command
 import (
 	"bytes"
 	"errors"
+	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,5 +97,23 @@ func TestStamp(t *testing.T) {
 	want := at + "0.000Z a\n" + at + "0.000Z b" + at + "1.500Z e\n" + "c\n" + at + "2.000Z \n"
 	if string(got) != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestNote prints a line of a command's own where a task has stopped within a sequence, and within a line that is longer than a terminal is given.
+func TestNote(t *testing.T) {
+	for _, printed := range []string{"\x1b[31", "\xe6\x97", strings.Repeat("x", 9000)} {
+		var errs bytes.Buffer
+		p := newPrinting(cli.Std{Out: io.Discard, Err: &errs}, false)
+		p.guard(1)
+		if err := p.chunk(&task.Chunk{Stream: task.Stderr, Data: []byte(printed)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.note("rc-submit: %s begins anew", "\x1b[2Jt1\n"); err != nil {
+			t.Fatal(err)
+		}
+		if got := errs.String(); !strings.HasSuffix(got, "rc-submit: ␛[2Jt1␊ begins anew\n") {
+			t.Errorf("after %.10q: %.200q", printed, got)
+		}
 	}
 }
