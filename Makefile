@@ -15,7 +15,7 @@ MAIN_TAGS = sqlite_omit_load_extension
 WORKER_TAGS = nethttpomithttp2
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build demo test prove check fuzz bench bench-quick microbench cover dist install uninstall clean help
+.PHONY: build demo test prove check fuzz bench bench-quick vendor-web microbench cover dist install uninstall clean help
 
 build: ## Build all commands into bin/.
 	@mkdir -p bin
@@ -72,6 +72,9 @@ uninstall: ## Remove what install installed; data and configuration stay.
 	for s in 1 5 7 8; do for p in man/*.$$s; do rm -f $(DESTDIR)$(PREFIX)/share/man/man$$s/$${p##*/}; done; done
 	for u in systemd/*.service; do rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/}; done
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/retire-cluster.conf
+
+vendor-web: ## Fetch anew, from npm, what pages have of others, and note the sums.
+	@contrib/vendor.sh
 
 clean: ## Remove what was built.
 	rm -rf bin dist coverage.out

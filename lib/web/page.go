@@ -228,13 +228,24 @@ func brief(s string) string {
 
 // static serves what the page needs.
 func (s *Server) static(w http.ResponseWriter, r *http.Request) error {
-	types := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
-	name := r.PathValue("name")
+	return s.file(w, r.PathValue("name"))
+}
+
+// vendor serves what others have made; static/vendor/versions.json says who.
+func (s *Server) vendor(w http.ResponseWriter, r *http.Request) error {
+	return s.file(w, "vendor/"+r.PathValue("name"))
+}
+
+// fileTypes are the kinds of files that pages need.
+var fileTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8", ".json": "application/json",
+	"": "text/plain; charset=utf-8"}
+
+func (s *Server) file(w http.ResponseWriter, name string) error {
 	b, err := statics.ReadFile("static/" + name)
 	if err != nil {
 		return refused(http.StatusNotFound, "E_NOT_FOUND", "there is no such page")
 	}
-	w.Header().Set("Content-Type", types[path.Ext(name)])
+	w.Header().Set("Content-Type", fileTypes[path.Ext(name)])
 	w.Write(b)
 	return nil
 }

@@ -1,0 +1,112 @@
+package browser
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp/kb"
+)
+
+// said waits until the terminal shows a text, and nothing runs.
+func (p *page) said(text string) {
+	p.t.Helper()
+	p.until("window.rcTerminal && rcTerminal.text().includes(" + quote(text) + ") && !document.getElementById('terminal').hasAttribute('aria-busy')")
+}
+
+// quote writes a text as JavaScript does.
+func quote(s string) string {
+	b, _ := json.Marshal(s)
+	return string(b)
+}
+
+// enter types a line and waits for its end.
+func (p *page) enter(line string) {
+	p.t.Helper()
+	before := p.js("document.getElementById('terminal').dataset.lines || '0'")
+	p.keys(line + enter)
+	p.until("(document.getElementById('terminal').dataset.lines || '0') != " + quote(before))
+}
+
+func TestTerminal(t *testing.T) {
+	c := newCluster(t, "pi4", "attic")
+	c.run("rc-submit", "--wait", "--", "true")
+	p := newPage(t, c, 1280, 800)
+	p.open("/terminal")
+	p.until("document.getElementById('terminal').dataset.ready")
+	p.shoot("terminal-start")
+
+	// real commands, pipes and loops
+	p.enter("rc-status devices | grep online | wc -l")
+	p.said("\n2\n")
+	p.enter("for d in pi4 attic; do echo \"<$d>\"; done")
+	p.said("<pi4>\n<attic>")
+	p.enter("rc-status devices")
+	p.said("LAST SEEN")
+	p.enter("ls /")
+	p.said("no such command")
+
+	// who is not logged in looks, and changes nothing
+	p.enter("rc-submit -- true")
+	p.said("needs a token of the role submit")
+	if n := strings.Count(c.run("rc-status", "tasks"), "\n"); n != 1 {
+		t.Errorf("%d tasks", n)
+	}
+
+	// completion, of commands, of devices, of flags
+	p.keys("rc-sta" + kb.Tab)
+	p.until("rcTerminal.text().trimEnd().endsWith('rc> rc-status')")
+	p.keys("device at" + kb.Tab)
+	p.until("rcTerminal.text().trimEnd().endsWith('rc> rc-status device attic')")
+	p.enter("")
+	p.said("slots")
+
+	// history, and looking in it
+	p.keys(kb.ArrowUp)
+	p.until("rcTerminal.text().trimEnd().endsWith('rc> rc-status device attic')")
+	p.ctrl("u")
+	p.until("rcTerminal.text().trimEnd().endsWith('rc>')")
+	p.ctrl("r")
+	p.keys("grep")
+	p.until("rcTerminal.text().includes(\"(search)'grep': rc-status devices | grep online\")")
+	p.enter("")
+	p.ctrl("l")
+	p.until("!rcTerminal.text().includes('LAST SEEN')")
+
+	// what is followed ends by Ctrl-C
+	p.keys("rc-logs -f" + enter)
+	p.until("rcTerminal.text().includes('device attic is online')")
+	p.ctrl("c")
+	p.said("^C")
+	p.enter("echo still here")
+	p.said("\nstill here\n")
+
+	// and it finds what it has printed
+	p.clean()
+}
+
+// Who has logged in gives work from the browser, and sees what comes of it as it comes.
+func TestTerminalSubmits(t *testing.T) {
+	c := newCluster(t, "pi4")
+	p := newPage(t, c, 360, 740)
+	p.login("admin")
+	p.open("/terminal")
+	p.until("document.getElementById('terminal').dataset.ready")
+	p.enter("rc-submit --wait -- echo hello from the phone")
+	p.said("\nhello from the phone\n")
+	p.enter("tasks list | cut -d '|' -f 2")
+	p.said("completed")
+	p.keys("rc-submit --wait --shell 'for i in 1 2 3; do echo line $i; sleep 1; done'" + enter)
+	p.until("rcTerminal.text().includes('line 1') && !rcTerminal.text().includes('line 3\\n')")
+	p.said("line 3")
+
+	// what a task prints does nothing to the terminal, and is not typed into it
+	p.enter(`rc-submit --wait --shell 'printf "\033[2J\033]0;evil\007\033[6n\033[c\033P$q\"p\033\\\\hidden"'`)
+	p.said("␛[2J␛]0;evil")
+	p.said("hello from the phone")
+	p.shoot("terminal-phone")
+	p.clean()
+	if n := strings.Count(c.run("rc-status", "tasks"), "|completed|"); n != 3 {
+		t.Errorf("%d tasks were completed", n)
+	}
+}
