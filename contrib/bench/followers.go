@@ -52,7 +52,7 @@ func rowFollowers(r *run) error {
 // web starts rc-web and returns its address.
 func (r *run) web(m *mainNode) (string, error) {
 	file := r.path("web.address")
-	if _, err := r.daemon("web", nil, filepath.Join(r.set.bin, "rc-web"), "--listen=127.0.0.1:0", "--addr-file="+file, "--data="+m.data); err != nil {
+	if _, err := r.daemon("web", nil, filepath.Join(r.set.bin, "rc-web"), "--listen=127.0.0.1:0", "--addr-file="+file, "--data="+m.data, "--web-data="+m.data+"-web"); err != nil {
 		return "", err
 	}
 	var address string

@@ -10,7 +10,8 @@ dir=$(mktemp -d "${TMPDIR:-/tmp}/retire-cluster-demo.XXXXXX")
 pids=
 PATH=$bin:$PATH
 RC_DATA=$dir/main
-export PATH RC_DATA
+RC_WEB_DATA=$dir/dashboard
+export PATH RC_DATA RC_WEB_DATA
 unset RC_MAIN RC_PIN RC_TOKEN_FILE 2>/dev/null || :
 
 say() { printf '\n== %s\n' "$*"; }
@@ -102,11 +103,12 @@ if [ "${KEEP:-}" = 1 ]; then
 	trap - EXIT
 	say "the cluster goes on running"
 	cat <<TXT
-use it:     export RC_DATA=$RC_DATA PATH=$bin:\$PATH
+use it:     export RC_DATA=$RC_DATA RC_WEB_DATA=$RC_WEB_DATA PATH=$bin:\$PATH
             rc-submit --wait -- uname -a
             rc-status --watch
             rc-logs -f
-dashboard:  $web
+dashboard:  $web   (look)
+            $(rc-web login)   (and act; good once, for five minutes)
 stop it:    kill $pids; rm -r $dir
 TXT
 else

@@ -98,7 +98,7 @@ type stage struct {
 
 func newStage(t *testing.T, bin string) *stage {
 	s := &stage{rig: newRig(t, bin, times{20 * time.Second, time.Minute}, time.Second), secrets: map[string]string{}}
-	web := s.process("web", "rc-web", time.Second, "--data="+s.path("main"), "--listen=127.0.0.1:0", "--addr-file="+s.path("web.addr"))
+	web := s.process("web", "rc-web", time.Second, "--data="+s.path("main"), "--web-data="+s.path("web"), "--listen=127.0.0.1:0", "--addr-file="+s.path("web.addr"))
 	s.workers = append(s.workers, web) // to be ended with them
 	web.run()
 	if !waitFor(ready, func() bool { s.web = strings.TrimSpace(string(read(s.path("web.addr")))); return s.web != "" }) {
