@@ -19,8 +19,13 @@ type Piece struct {
 // breaks it connects again and goes on where it was. Where a task is run again the pieces begin anew, with a higher
 // Attempt, unless f names an attempt. An error ends it. Errors: task.ErrNotFound, task.ErrAmbiguous, task.ErrBadID.
 func (c *Client) Output(ctx context.Context, f wire.FollowOutput) iter.Seq2[Piece, error] {
+	return c.OutputSince(ctx, f, f.Attempt)
+}
+
+// OutputSince is Output for who has seen an attempt up to f.Position before: where the newest one is another by now, it begins with that. 0: none.
+func (c *Client) OutputSince(ctx context.Context, f wire.FollowOutput, seen int) iter.Seq2[Piece, error] {
 	return func(yield func(Piece, error) bool) {
-		o := &outputs{f: f, attempt: f.Attempt, yield: yield}
+		o := &outputs{f: f, attempt: seen, yield: yield}
 		o.over = func() bool { return c.superseded(ctx, &f) }
 		s := &stream{wire.TypeFollowOutput, &o.f, wire.TypeOutput, o.each, o.end, f.Follow}
 		if err := c.run(ctx, s); err != nil {

@@ -3,14 +3,12 @@ package web
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"strconv"
 	"sync"
 	"time"
 	"unsafe"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
-	"github.com/retire-cluster/retire-cluster/lib/text"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
@@ -31,11 +29,11 @@ type bulletin struct {
 	from      int64              // all events after this one are in pages
 	last      int64              // of these
 	pages     []*page
-	size      int           // bytes of them
-	changed   chan struct{} // closed when there is something new
-	writing   page          // what came since the last page
-	turned    time.Time     // when that was
-	turn      *time.Timer   // to turn it; nil: nothing waits
+	size      int             // bytes of them
+	changed   chan struct{}   // closed when there is something new
+	writing   []cluster.Event // what came since the last page
+	turned    time.Time       // when that was
+	turn      *time.Timer     // to turn it; nil: nothing waits
 }
 
 const (
@@ -46,26 +44,52 @@ const (
 
 // page is events that came together.
 type page struct {
-	events []cluster.Event
-	frames []byte // as in a stream
-	ends   []int  // of each event's frame
+	events  []cluster.Event
+	written [dialects]frames // each from when somebody first reads it
 }
 
+// frames are events as they stand in a stream.
+type frames struct {
+	once  sync.Once
+	bytes []byte
+	ends  []int // of each event's frame
+}
+
+func (p *page) in(d dialect) *frames {
+	f := &p.written[d]
+	f.once.Do(func() {
+		for i := range p.events {
+			f.bytes = append(f.bytes, d.frame(&p.events[i])...)
+			f.ends = append(f.ends, len(f.bytes))
+		}
+	})
+	return f
+}
+
+// frameSize is about what one event takes in the dialects that are read, beside its reason.
+const frameSize = 512
+
 // size is about how many bytes it takes.
-func (p *page) size() int { return len(p.frames) + len(p.events)*int(unsafe.Sizeof(cluster.Event{})) }
+func (p *page) size() (bytes int) {
+	for i := range p.events {
+		bytes += frameSize + int(unsafe.Sizeof(cluster.Event{})) + 3*len(p.events[i].Reason)
+	}
+	return bytes
+}
 
 func (p *page) last() int64 { return p.events[len(p.events)-1].Seq }
 
 // after is the frames of those after a number that are wanted.
-func (p *page) after(seq int64, match *wire.EventMatch) []byte {
-	if match.All() && p.events[0].Seq > seq {
-		return p.frames
+func (p *page) after(seq int64, want *interest) []byte {
+	f := p.in(want.dialect)
+	if want.all() && p.events[0].Seq > seq {
+		return f.bytes
 	}
 	var wanted []byte
 	begin := 0
-	for i, end := range p.ends {
-		if e := &p.events[i]; e.Seq > seq && match.Wants(e) {
-			wanted = append(wanted, p.frames[begin:end]...)
+	for i, end := range f.ends {
+		if e := &p.events[i]; e.Seq > seq && want.wants(e) {
+			wanted = append(wanted, f.bytes[begin:end]...)
 		}
 		begin = end
 	}
@@ -141,7 +165,7 @@ func (j *bulletin) start(life time.Time, newest int64) (seq int64) {
 		if j.known || j.anew {
 			j.resets++
 		}
-		j.anew, j.known, j.from, j.last, j.pages, j.size, j.writing = false, true, newest, newest, nil, 0, page{}
+		j.anew, j.known, j.from, j.last, j.pages, j.size, j.writing = false, true, newest, newest, nil, 0, nil
 	}
 	j.life, j.err = life, nil
 	j.tell()
@@ -175,7 +199,7 @@ func (j *bulletin) look(life time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.known && !j.life.Equal(life) && j.stop != nil {
-		j.anew, j.known, j.pages, j.size, j.writing = true, false, nil, 0, page{}
+		j.anew, j.known, j.pages, j.size, j.writing = true, false, nil, 0, nil
 		j.stop()
 	}
 }
@@ -193,15 +217,12 @@ func (j *bulletin) fail(err error) {
 
 // add writes an event, and turns the page if the last one has been for a while.
 func (j *bulletin) add(e *cluster.Event) {
-	frame := frameOf(e.Seq, "", eventData(e))
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if !j.known { // nobody follows any more
 		return
 	}
-	w := &j.writing
-	w.events, w.frames = append(w.events, *e), append(w.frames, frame...)
-	w.ends = append(w.ends, len(w.frames))
+	j.writing = append(j.writing, *e)
 	switch wait := turnEvery - time.Since(j.turned); {
 	case wait <= 0:
 		j.turnPage()
@@ -220,12 +241,12 @@ func (j *bulletin) turnPage() {
 		j.turn.Stop()
 		j.turn = nil
 	}
-	if len(j.writing.events) == 0 {
+	if len(j.writing) == 0 {
 		return
 	}
-	p := j.writing
-	j.writing, j.turned = page{}, time.Now()
-	j.pages, j.last, j.size = append(j.pages, &p), p.last(), j.size+p.size()
+	p := &page{events: j.writing}
+	j.writing, j.turned = nil, time.Now()
+	j.pages, j.last, j.size = append(j.pages, p), p.last(), j.size+p.size()
 	for j.size > mostBulletin && len(j.pages) > 1 {
 		j.from, j.size, j.pages = j.pages[0].last(), j.size-j.pages[0].size(), j.pages[1:]
 	}
@@ -254,7 +275,7 @@ func (j *bulletin) leave() {
 	if j.stop != nil {
 		j.stop()
 	}
-	j.known, j.err, j.pages, j.size, j.writing = false, nil, nil, 0, page{}
+	j.known, j.err, j.pages, j.size, j.writing = false, nil, nil, 0, nil
 }
 
 // news is what is new to who has seen all up to a number.
@@ -289,11 +310,16 @@ func (j *bulletin) after(seq int64) news {
 
 // frameOf is an event of a stream: its number, its name if it has one, and one line of data if it has any.
 func frameOf(id int64, name string, data []byte) []byte {
+	return frame(strconv.FormatInt(id, 10), name, data)
+}
+
+// frame is the same with any id; without one, what the reader has seen last stays what it is.
+func frame(id, name string, data []byte) []byte {
 	var b bytes.Buffer
 	b.Grow(len(data) + 64)
-	b.WriteString("id: ")
-	b.Write(strconv.AppendInt(b.AvailableBuffer(), id, 10))
-	b.WriteByte('\n')
+	if id != "" {
+		b.WriteString("id: " + id + "\n")
+	}
 	if name != "" {
 		b.WriteString("event: " + name + "\n")
 	}
@@ -304,17 +330,4 @@ func frameOf(id int64, name string, data []byte) []byte {
 	}
 	b.WriteByte('\n')
 	return b.Bytes()
-}
-
-// eventData is an event in one line, with what a reader would have to make of it otherwise.
-func eventData(e *cluster.Event) []byte {
-	b, err := json.Marshal(struct {
-		*cluster.Event
-		Level cluster.Level `json:"level"`
-		Text  string        `json:"text"`
-	}{e, e.Level(), text.Sentence(e)})
-	if err != nil { // of plain fields
-		return []byte("{}")
-	}
-	return b
 }

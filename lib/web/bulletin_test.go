@@ -20,7 +20,7 @@ func (j *bulletin) numbers(seq int64, f wire.EventFilter) (got []string) {
 		if n.page == nil {
 			return got
 		}
-		for line := range strings.Lines(string(n.page.after(seq, wire.NewEventMatch(&f)))) {
+		for line := range strings.Lines(string(n.page.after(seq, &interest{match: wire.NewEventMatch(&f)}))) {
 			if id, ok := strings.CutPrefix(line, "id: "); ok {
 				got = append(got, strings.TrimSpace(id))
 			}

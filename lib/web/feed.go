@@ -6,13 +6,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/retire-cluster/retire-cluster/lib/cluster"
 	"github.com/retire-cluster/retire-cluster/lib/device"
 )
 
 // feed looks at the devices once for all who follow them, and not at all while nobody does. Who follows compares what it has told
 // with the newest look, so that a slow reader skips what lies between and holds up nobody.
 type feed struct {
-	look func(context.Context) (seq int64, devices []device.Device, err error)
+	look func(context.Context) (cluster.Status, []device.Device, error)
 	wake chan struct{} // somebody follows who has nothing to see yet
 
 	mu        sync.Mutex
@@ -27,13 +28,14 @@ const lookEvery = time.Second
 type view struct {
 	known   bool // somebody has looked
 	err     error
-	seq     int64 // of the last event before it
+	seq     int64  // of the last event before it
+	status  string // JSON, its uptime in whole minutes, so that an idle cluster has nothing to tell
 	order   []string
 	devices map[string]string // JSON by name
 	changed chan struct{}     // closed when there is a newer view
 }
 
-func newFeed(look func(context.Context) (int64, []device.Device, error)) *feed {
+func newFeed(look func(context.Context) (cluster.Status, []device.Device, error)) *feed {
 	return &feed{look: look, wake: make(chan struct{}, 1), newest: &view{changed: make(chan struct{})}}
 }
 
@@ -63,9 +65,10 @@ func (f *feed) refresh(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	v := &view{known: true, devices: map[string]string{}, changed: make(chan struct{})}
+	var status cluster.Status
 	var devices []device.Device
-	if v.seq, devices, v.err = f.look(ctx); v.err == nil {
-		v.fill(devices)
+	if status, devices, v.err = f.look(ctx); v.err == nil {
+		v.fill(&status, devices)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,13 +77,18 @@ func (f *feed) refresh(ctx context.Context) {
 	}
 	old := f.newest
 	if v.err != nil {
-		v.seq, v.order, v.devices = old.seq, old.order, old.devices
+		v.seq, v.status, v.order, v.devices = old.seq, old.status, old.order, old.devices
 	}
 	f.newest = v
 	close(old.changed)
 }
 
-func (v *view) fill(devices []device.Device) {
+func (v *view) fill(status *cluster.Status, devices []device.Device) {
+	v.seq = status.LastEvent
+	status.Uptime -= status.Uptime % 60
+	if b, err := json.Marshal(status); err == nil {
+		v.status = string(b)
+	}
 	for i := range devices {
 		b, err := json.Marshal(&devices[i])
 		if err != nil { // of plain fields: a bug, and no reason to hide the others

@@ -141,13 +141,12 @@ func (s *Server) task(ctx context.Context, id string) (task.Task, error) {
 }
 
 // look is what the streams of devices are made of. The number is read first: whoever knows these devices has missed nothing up to it.
-func (s *Server) look(ctx context.Context) (seq int64, devices []device.Device, err error) {
-	status, err := s.status(ctx)
-	if err != nil {
-		return 0, nil, err
+func (s *Server) look(ctx context.Context) (status cluster.Status, devices []device.Device, err error) {
+	if status, err = s.status(ctx); err != nil {
+		return status, nil, err
 	}
 	devices, err = s.devices(ctx)
-	return status.LastEvent, devices, err
+	return status, devices, err
 }
 
 // collect reads a sequence to its end.

@@ -31,8 +31,35 @@ func (s *Server) stream(answer func(http.ResponseWriter, *http.Request) error) h
 	})
 }
 
-// openStream begins a stream, if there is room for one. Call end.
+// openStream begins a stream of events, if there is room for one. Call end.
 func (s *Server) openStream(w http.ResponseWriter, r *http.Request) (*stream, error) {
+	st, err := s.roomAndTime(w, r)
+	if err != nil {
+		return nil, err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Transfer-Encoding", "identity") // so its end is the connection's: chunks would cost a third more writes
+	return st, st.begin(r)
+}
+
+// openRaw begins a stream of bytes: in chunks, so that whoever reads knows its end from its breaking off.
+func (s *Server) openRaw(w http.ResponseWriter, r *http.Request) (*stream, error) {
+	st, err := s.roomAndTime(w, r)
+	if err != nil {
+		return nil, err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead && st.control.Flush() != nil {
+		st.end()
+		panic(http.ErrAbortHandler) // nobody reads
+	}
+	return st, nil
+}
+
+// roomAndTime makes a stream of an answer, which may go on for long.
+func (s *Server) roomAndTime(w http.ResponseWriter, r *http.Request) (*stream, error) {
 	leave, err := s.roomForStream(r)
 	if err != nil {
 		return nil, err
@@ -44,16 +71,13 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request) (*stream, er
 		leave()
 	}}
 	go s.watch(ctx, cancel)
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("X-Accel-Buffering", "no")
-	h.Set("Connection", "close")           // its slot was given back
-	h.Set("Transfer-Encoding", "identity") // so its end is the connection's: chunks would cost a third more writes
+	w.Header().Set("X-Accel-Buffering", "no")
+	w.Header().Set("Connection", "close") // its slot was given back
 	if err := st.control.SetReadDeadline(time.Time{}); err != nil {
 		st.end()
 		return nil, err
 	}
-	return st, st.begin(r)
+	return st, nil
 }
 
 // roomForStream is the place of one stream, of all and of those of its address.

@@ -68,8 +68,18 @@ func (s *Server) followDevices(st *stream, v *view) {
 // told is what the reader of a stream has been told.
 type told struct {
 	*stream
+	full        bool // it is told of the cluster too, and by a stream whose numbers are those of something else
 	begun, away bool
+	status      string
 	devices     map[string]string
+}
+
+// say writes an event about what a view shows.
+func (t *told) say(v *view, name, data string) error {
+	if t.full {
+		return t.write(frame("", name, []byte(data)))
+	}
+	return t.event(v.seq, name, []byte(data))
 }
 
 // tell tells what is new.
@@ -86,7 +96,7 @@ func (t *told) tell(v *view) error {
 		if t.devices[id] == v.devices[id] {
 			continue
 		}
-		if err := t.event(v.seq, "device", []byte(v.devices[id])); err != nil {
+		if err := t.say(v, "device", v.devices[id]); err != nil {
 			return err
 		}
 	}
@@ -94,12 +104,21 @@ func (t *told) tell(v *view) error {
 		if _, there := v.devices[id]; there {
 			continue
 		}
-		if err := t.event(v.seq, "removed", []byte(`{"device_id":"`+id+`"}`)); err != nil { // a name needs no escapes
+		if err := t.say(v, "removed", `{"device_id":"`+id+`"}`); err != nil { // a name needs no escapes
 			return err
 		}
 	}
 	t.devices = v.devices
-	return nil
+	return t.tellStatus(v)
+}
+
+// tellStatus tells how the cluster stands, where that is told and has changed.
+func (t *told) tellStatus(v *view) error {
+	if !t.full || t.status == v.status {
+		return nil
+	}
+	t.status = v.status
+	return t.say(v, "status", v.status)
 }
 
 func (t *told) tellAll(v *view) error {
@@ -108,7 +127,10 @@ func (t *told) tellAll(v *view) error {
 		list[i] = v.devices[id]
 	}
 	t.begun, t.away, t.devices = true, false, v.devices
-	return t.event(v.seq, "devices", []byte(`{"devices":[`+strings.Join(list, ",")+`]}`))
+	if err := t.say(v, "devices", `{"devices":[`+strings.Join(list, ",")+`]}`); err != nil {
+		return err
+	}
+	return t.tellStatus(v)
 }
 
 // tellAway tells once that the main node cannot be asked.
@@ -117,7 +139,7 @@ func (t *told) tellAway(v *view) error {
 		return nil
 	}
 	t.away = true
-	return t.event(v.seq, "away", awayData(v.err))
+	return t.say(v, "away", string(awayData(v.err)))
 }
 
 func awayData(err error) []byte {

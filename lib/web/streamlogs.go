@@ -2,19 +2,48 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
 
+	"github.com/retire-cluster/retire-cluster/lib/client"
+	"github.com/retire-cluster/retire-cluster/lib/task"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
 // streamLogs sends the newest events and those that will come, or all after the one that the reader has seen last.
 func (s *Server) streamLogs(w http.ResponseWriter, r *http.Request) error {
-	f, err := s.wanted(r)
+	q := newQuery(r)
+	want := &wanted{dialect: inLogs, filter: q.events()}
+	return s.streamEvents(w, r, q, want, manyEvents)
+}
+
+// streamTasks sends the states that tasks move to.
+func (s *Server) streamTasks(w http.ResponseWriter, r *http.Request) error {
+	q := newQuery(r)
+	f := q.tasks()
+	want := &wanted{dialect: inTasks, states: f.States, filter: wire.EventFilter{Device: f.Device, Kinds: movingKinds()}}
+	if !f.Job.IsZero() {
+		want.filter.Jobs = []task.JobID{f.Job}
+	}
+	return s.streamEvents(w, r, q, want, 0)
+}
+
+// wanted is what a reader of events asks for.
+type wanted struct {
+	dialect
+	states []task.State
+	filter wire.EventFilter
+}
+
+// streamEvents sends the events that are wanted, beginning with the newest many, or after the one that the reader has seen last.
+func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request, q *query, want *wanted, many int) error {
+	f, err := s.begin(r, q, many)
 	if err != nil {
 		return err
 	}
+	f.Filter = want.filter
 	st, err := s.openStream(w, r)
 	if err != nil {
 		return err
@@ -23,20 +52,24 @@ func (s *Server) streamLogs(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodHead || st.event(f.After, "", nil) != nil { // so that who connects again knows where to go on
 		return nil
 	}
-	if who := visitorOf(r.Context()); who != nil {
-		(&privateReader{stream: st, who: who, seen: &f}).follow()
-		return nil
-	}
-	leave := s.bulletin.follow()
-	defer leave()
-	(&reader{server: s, stream: st, seen: &f, match: wire.NewEventMatch(&f.Filter), resets: s.bulletin.after(f.After).resets}).follow()
+	s.tellEvents(r, &telling{stream: st, seen: &f, interest: interest{want.dialect, wire.NewEventMatch(&f.Filter), want.states}})
 	return nil
 }
 
-// wanted is what to ask the main node for.
-func (s *Server) wanted(r *http.Request) (f wire.FollowEvents, err error) {
-	q := newQuery(r)
-	filter, many := q.events(), q.number("n", manyEvents, 0, mostEvents)
+// tellEvents writes until the reader is gone. Who comes with a token of their own is told what that may see.
+func (s *Server) tellEvents(r *http.Request, t *telling) {
+	if who := visitorOf(r.Context()); who != nil {
+		(&privateReader{telling: t, who: who}).follow()
+		return
+	}
+	leave := s.bulletin.follow()
+	defer leave()
+	(&reader{telling: t, server: s, resets: s.bulletin.after(t.seen.After).resets}).follow()
+}
+
+// begin says after which event a reader begins.
+func (s *Server) begin(r *http.Request, q *query, many int) (f wire.FollowEvents, err error) {
+	many, after := q.number("n", many, 0, mostEvents), q.number("after", -1, 0, 1<<53)
 	if err := q.check(); err != nil {
 		return f, err
 	}
@@ -51,21 +84,60 @@ func (s *Server) wanted(r *http.Request) (f wire.FollowEvents, err error) {
 		return f, err
 	}
 	s.bulletin.look(status.Started)
-	if !given {
+	switch {
+	case given:
+	case after >= 0:
+		seen = int64(after)
+	default:
 		seen = max(status.LastEvent-int64(many), 0)
 	}
 	// A number that does not exist yet is from another life of the main node, before a backup was restored.
-	return wire.FollowEvents{After: min(seen, status.LastEvent), Follow: true, Filter: filter}, nil
+	return wire.FollowEvents{After: min(seen, status.LastEvent), Follow: true}, nil
+}
+
+// telling is what a reader of events is told.
+type telling struct {
+	*stream
+	interest
+	seen   *wire.FollowEvents // After is the last event that was written, or is not wanted
+	away   bool               // it was told that nothing is read
+	beside *beside            // what it is told between events; nil: nothing
+}
+
+// tellEvent tells of one event, if it is wanted.
+func (t *telling) tellEvent(e *client.Event) error {
+	if t.wants(&e.Event) {
+		if err := t.write(t.frame(&e.Event)); err != nil {
+			return err
+		}
+	}
+	t.seen.After, t.away = e.Seq, false
+	return nil
+}
+
+// tellAway tells once that the main node cannot be asked.
+func (t *telling) tellAway(err error) error {
+	if t.away {
+		return nil
+	}
+	t.away = true
+	return t.event(t.seen.After, "away", awayData(err))
+}
+
+// tellGap tells that the events after one, up to another, cannot be told any more.
+func (t *telling) tellGap(after, to int64) error {
+	b, err := json.Marshal(map[string]int64{"after": after, "to": to})
+	if err != nil { // of numbers
+		return err
+	}
+	return t.event(to, "gap", b)
 }
 
 // reader is who reads a stream of events that anybody may read.
 type reader struct {
+	*telling
 	server *Server
-	*stream
-	seen   *wire.FollowEvents // After is the last event that was written, or is not wanted
-	match  *wire.EventMatch
-	away   bool // it was told that nothing is read
-	resets int  // of the bulletin, that it knows of
+	resets int // of the bulletin, that it knows of
 }
 
 // follow writes until the reader is gone.
@@ -75,6 +147,9 @@ func (r *reader) follow() {
 	for {
 		n := r.server.bulletin.after(r.seen.After)
 		again, err := r.tell(&n)
+		if err == nil {
+			err = r.beside.tell(r.stream)
+		}
 		if err != nil {
 			return
 		}
@@ -83,6 +158,7 @@ func (r *reader) follow() {
 		}
 		select {
 		case <-n.changed:
+		case <-r.beside.changed():
 		case <-tick.C:
 			err = r.alive()
 		case <-r.ctx.Done():
@@ -97,22 +173,24 @@ func (r *reader) follow() {
 // tell writes what is new; again says that there may be more by now. Of errors in a row one is told.
 func (r *reader) tell(n *news) (again bool, err error) {
 	if n.resets != r.resets { // what it has seen is of another life of the main node
-		r.resets, r.seen.After = n.resets, min(r.seen.After, n.newest)
+		r.resets = n.resets
+		if r.seen.After > n.newest {
+			r.seen.After = n.newest
+			return true, r.tellGap(n.newest, n.newest)
+		}
 		return true, nil
 	}
 	if n.missing > 0 {
 		switch err := r.catchUp(n.missing); {
 		case errors.Is(err, errGone):
 			return false, err
-		case err != nil && !r.away:
-			return false, r.tellAway(err)
 		case err != nil:
-			return false, nil
+			return false, r.tellAway(err)
 		}
 		return true, nil
 	}
 	if p := n.page; p != nil {
-		if wanted := p.after(r.seen.After, r.match); len(wanted) > 0 {
+		if wanted := p.after(r.seen.After, &r.interest); len(wanted) > 0 {
 			if err := r.write(wanted); err != nil {
 				return false, err
 			}
@@ -120,15 +198,10 @@ func (r *reader) tell(n *news) (again bool, err error) {
 		r.seen.After, r.away = p.last(), false
 		return true, nil
 	}
-	if n.err != nil && !r.away {
+	if n.err != nil {
 		return false, r.tellAway(n.err)
 	}
 	return false, nil
-}
-
-func (r *reader) tellAway(err error) error {
-	r.away = true
-	return r.event(r.seen.After, "away", awayData(err))
 }
 
 var errGone = errors.New("nobody reads the stream any more")
@@ -139,15 +212,31 @@ func (r *reader) catchUp(to int64) error {
 	if err != nil {
 		return err
 	}
+	first, err := firstAfter(r.ctx, c, r.seen.After)
+	if err != nil {
+		return err
+	}
+	if after := r.seen.After; first > after+1 && r.tellGap(after, first-1) != nil {
+		return errGone
+	}
 	for e, err := range c.Events(r.ctx, wire.FollowEvents{After: r.seen.After, Filter: r.seen.Filter}) {
 		if err != nil {
 			return err
 		}
-		if r.event(e.Seq, "", eventData(&e.Event)) != nil {
+		if r.tellEvent(&e) != nil {
 			return errGone
 		}
-		r.seen.After, r.away = e.Seq, false
 	}
 	r.seen.After = max(r.seen.After, to)
 	return nil
+}
+
+// firstAfter is the first event after a number that the main node keeps still; 0: there is none.
+func firstAfter(ctx context.Context, c *client.Client, seq int64) (int64, error) {
+	ctx, enough := context.WithCancel(ctx)
+	defer enough()
+	for e, err := range c.Events(ctx, wire.FollowEvents{After: seq}) {
+		return e.Seq, err
+	}
+	return 0, nil
 }

@@ -11,10 +11,8 @@ import (
 
 // privateReader is who reads a stream of events with a token of their own. The main node is asked for each of them alone: it knows which events a token may see.
 type privateReader struct {
-	*stream
-	who  *visitor
-	seen *wire.FollowEvents // After is the last event that was written
-	away bool               // it was told that nothing is read
+	*telling
+	who *visitor
 }
 
 // follow writes until the reader is gone, or may not read any more.
@@ -26,19 +24,19 @@ func (p *privateReader) follow() {
 		if p.ctx.Err() != nil || errors.Is(err, errGone) || errors.Is(p.who.ping(p.ctx), errUsedUp) {
 			return
 		}
-		if !p.away {
-			p.away = true
-			if p.event(p.seen.After, "away", awayData(err)) != nil {
-				return
-			}
+		if p.tellAway(err) != nil {
+			return
 		}
 		select {
 		case <-time.After(lookEvery):
+		case <-p.beside.changed():
+			err = p.beside.tell(p.stream)
 		case <-tick.C:
-			if p.alive() != nil {
-				return
-			}
+			err = p.alive()
 		case <-p.ctx.Done():
+			return
+		}
+		if err != nil && p.ctx.Err() != nil {
 			return
 		}
 	}
@@ -61,17 +59,20 @@ func (p *privateReader) read(tick <-chan time.Time) error {
 	events, ended := make(chan client.Event), make(chan error, 1)
 	go func() { ended <- follow(ctx, c, *p.seen, events) }()
 	for {
-		select {
-		case e := <-events:
-			err = p.event(e.Seq, "", eventData(&e.Event))
-			p.seen.After, p.away = e.Seq, false
-		case <-tick:
-			err = p.alive()
-		case err := <-ended:
-			if broke := context.Cause(ctx); broke != nil {
-				return broke
+		err := p.beside.tell(p.stream)
+		if err == nil {
+			select {
+			case e := <-events:
+				err = p.tellEvent(&e)
+			case <-p.beside.changed():
+			case <-tick:
+				err = p.alive()
+			case err := <-ended:
+				if broke := context.Cause(ctx); broke != nil {
+					return broke
+				}
+				return err
 			}
-			return err
 		}
 		if err != nil {
 			stop(errGone)

@@ -37,6 +37,7 @@ type Server struct {
 	visitors *visitors
 	feed     *feed
 	bulletin *bulletin
+	reels    reels
 	ending   chan struct{} // closed when the streams have to end
 
 	reader      *readerToken  // for lines of those who may read
@@ -85,6 +86,7 @@ func New(o Options) *Server {
 	s.reader, s.lines = &readerToken{main: s.main}, make(chan struct{}, mostLines)
 	s.feed = newFeed(s.look)
 	s.bulletin = newBulletin(s.main)
+	s.reels.byTask = map[string]*reel{}
 	return s
 }
 
@@ -196,6 +198,9 @@ func (s *Server) routes() []route {
 
 		{"GET /stream/devices", byReader, s.stream(s.streamDevices)},
 		{"GET /stream/logs", byReader, s.stream(s.streamLogs)},
+		{"GET /stream/tasks", byReader, s.stream(s.streamTasks)},
+		{"GET /stream/tasks/{id}/output", byReader, s.stream(s.streamOutput)},
+		{"GET /stream/all", byReader, s.stream(s.streamAll)},
 	}
 }
 
