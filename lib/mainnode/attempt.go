@@ -137,7 +137,9 @@ func (c *Core) start(t *openTask) {
 	t.last.Outcome, t.last.Started = task.AttemptRunning, &now
 	if t.row.Started.IsZero() {
 		t.row.Started = now
-		c.counts.waited += now.Sub(t.submitted)
+		waited := now.Sub(t.submitted)
+		c.counts.waited += waited
+		c.counts.waits.add(t.taskType, waited.Seconds())
 	}
 	c.batch.Attempt(*t.last)
 	c.move(t, task.Running)
@@ -267,6 +269,7 @@ func (c *Core) record(t *openTask, r task.Result) {
 	}
 	t.last.ExitCode, t.last.Wall, t.last.Metrics, t.last.Files = r.ExitCode, r.Wall, r.Metrics, r.Files
 	c.counts.ran += time.Duration(r.Wall * float64(time.Second))
+	c.counts.runs.add(t.taskType, r.Wall)
 	state, ok := r.Status.State()
 	if !ok {
 		state, r.Status = task.Failed, task.AttemptFailed

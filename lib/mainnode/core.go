@@ -53,6 +53,13 @@ func Defaults() Settings {
 // offline, so that losing Wi-Fi for that long restarts nothing.
 func (s *Settings) Lease() time.Duration { return s.OfflineAfter * 3 / 2 }
 
+// told is what those may know who may read.
+func (s *Settings) told() *wire.Settings {
+	return &wire.Settings{Protocol: wire.Spoken, Heartbeat: s.Heartbeat.Seconds(), OfflineAfter: s.OfflineAfter.Seconds(), Lease: s.Lease().Seconds(),
+		Ageing: s.Ageing.Seconds(), QueueLimit: s.QueueLimit, FilesLimit: s.FilesLimit, Approve: s.Approve, Plain: len(s.PlainFrom) > 0,
+		KeepTasksFor: s.Keep.TasksFor.Seconds(), KeepTasks: s.Keep.Tasks, KeepOutput: s.Keep.OutputBytes, KeepEvents: s.Keep.Events, BackupEvery: s.Backup.Every.Seconds()}
+}
+
 // Validate says which setting cannot be.
 func (s *Settings) Validate() error {
 	switch {

@@ -132,6 +132,7 @@ func (c *Core) loadCounts() (err error) {
 	year, month, dayOfMonth := c.now.Date()
 	midnight := time.Date(year, month, dayOfMonth, 0, 0, 0, 0, c.now.Location())
 	c.counts.endedBy = map[task.State]int64{}
+	c.counts.commitTimes, c.counts.inputsOfRounds = newHistogram(commitSeconds), newHistogram(batchInputs)
 	c.counts.newDay(c.now)
 	c.counts.byState, c.counts.today, c.counts.output, err = c.db.Counts(c.ctx, midnight)
 	return err

@@ -85,11 +85,15 @@ func (l *loop) round(inputs []*Input, now time.Time) error {
 	if l.core.broken != nil {
 		return l.core.broken
 	}
+	writes := !r.Batch.Empty()
 	switch err := l.commit(r); {
 	case errors.Is(err, errNotCommitted):
 		return l.giveUp(inputs, now)
 	case err != nil:
 		return err
+	}
+	if writes {
+		l.core.counts.inputsOfRounds.add(float64(len(inputs)))
 	}
 	l.core.counts.requests += int64(len(inputs))
 	for _, in := range inputs {
@@ -127,7 +131,9 @@ func (l *loop) commit(r Round) error {
 			return fmt.Errorf("the disk did not take what was decided, and nobody was told of it: %w", err)
 		}
 		c.counts.batches++
-		c.counts.commits += time.Since(start)
+		took := time.Since(start)
+		c.counts.commits += took
+		c.counts.commitTimes.add(took.Seconds())
 	}
 	// Events are readable before the answers leave, so that who follows from an answer's number misses none.
 	l.lately.add(r.printed)

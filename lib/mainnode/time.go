@@ -51,6 +51,10 @@ type counts struct {
 	requests  int64
 	commits   time.Duration
 
+	runs, waits    byType // as ran and waited
+	commitTimes    *histogram
+	inputsOfRounds *histogram // that were committed
+
 	backedUp      time.Time // all that was committed until then is in a backup
 	backupsFailed int64
 }

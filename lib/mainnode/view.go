@@ -243,6 +243,7 @@ func (c *Core) metrics() wire.Metrics {
 	if !n.backedUp.IsZero() {
 		m.BackedUp = n.backedUp.Unix()
 	}
+	m.Runs, m.Waits, m.CommitTimes, m.BatchInputs, m.OutputBytes, m.Settings = n.runs.told(), n.waits.told(), n.commitTimes.told(), n.inputsOfRounds.told(), n.output, c.set.told()
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	m.MemoryBytes = int64(mem.Sys - mem.HeapReleased)

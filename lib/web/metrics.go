@@ -15,6 +15,9 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
+// prefix stands before every name.
+const prefix = "retire_cluster_"
+
 // metric is a metric of which every scrape makes the values anew.
 type metric struct {
 	desc *prometheus.Desc
@@ -22,11 +25,16 @@ type metric struct {
 }
 
 func gauge(name, help string, labels ...string) metric {
-	return metric{prometheus.NewDesc("retire_cluster_"+name, help, labels, nil), prometheus.GaugeValue}
+	return metric{prometheus.NewDesc(prefix+name, help, labels, nil), prometheus.GaugeValue}
 }
 
 func counter(name, help string, labels ...string) metric {
-	return metric{prometheus.NewDesc("retire_cluster_"+name, help, labels, nil), prometheus.CounterValue}
+	return metric{prometheus.NewDesc(prefix+name, help, labels, nil), prometheus.CounterValue}
+}
+
+// distribution is a histogram; of its kind there is one.
+func distribution(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prefix+name, help, labels, nil)
 }
 
 var (
@@ -42,7 +50,10 @@ var (
 	requests    = counter("requests_total", "Messages that the main node took.")
 	batches     = counter("batches_total", "Transactions that the main node committed.")
 	commitTime  = counter("commit_seconds_total", "Time that the main node spent in commits.")
+	commitTimes = distribution("commit_duration_seconds", "How long commits of the main node took.")
+	batchInputs = distribution("batch_messages", "Messages that the main node committed together.")
 	lastEvent   = gauge("last_event", "Number of the last event.")
+	outputKept  = gauge("output_bytes", "Output of tasks that the main node keeps.")
 	slots       = gauge("slots", "Attempts that the devices which are there can run at once.")
 	slotsBusy   = gauge("slots_busy", "Slots that are taken.")
 	tasksNow    = gauge("tasks", "Tasks that are kept, by state.", "state")
@@ -55,6 +66,8 @@ var (
 	requeued    = counter("attempts_requeued_total", "Attempts after which the task went back to the queue.")
 	lost        = counter("attempts_lost_total", "Attempts that were lost with their device.")
 	runTime     = counter("attempts_run_seconds_total", "Time that attempts ran, of all that ended.")
+	runTimes    = distribution("task_run_duration_seconds", "How long attempts ran, of all that ended, by the type of their task.", "task_type")
+	waitTimes   = distribution("task_wait_duration_seconds", "Time from submission to the first start, by the type of the task.", "task_type")
 	stale       = counter("results_stale_total", "Results that came too late to count.")
 	orphaned    = counter("results_orphaned_total", "Results of attempts that the main node does not know, as after the restore of a backup.")
 	diskFull    = gauge("storage_full", "Whether the main node's disk is full, so that nothing new is taken or given out.")
@@ -72,6 +85,12 @@ var (
 	deviceDisk  = gauge("device_disk_usage_ratio", "How full the disk of a device is, from 0 to 1.", "device")
 	deviceHeat  = gauge("device_temperature_celsius", "Temperature of a device.", "device")
 	devicePower = gauge("device_battery_ratio", "How full the battery of a device is, from 0 to 1.", "device")
+	deviceMains = gauge("device_charging", "Whether the battery of a device is being charged.", "device")
+	deviceLoad  = gauge("device_load1", "Load average of a device over a minute.", "device")
+	deviceIn    = counter("device_network_receive_bytes_total", "Bytes that a device received since it was booted.", "device")
+	deviceOut   = counter("device_network_transmit_bytes_total", "Bytes that a device sent since it was booted.", "device")
+	deviceRead  = counter("device_disk_read_bytes_total", "Bytes that a device read from its disks since it was booted.", "device")
+	deviceWrote = counter("device_disk_written_bytes_total", "Bytes that a device wrote to its disks since it was booted.", "device")
 )
 
 // collector makes metrics of one look at the main node.
@@ -123,6 +142,20 @@ func (out values) put(m metric, value float64, labels ...string) {
 	out <- prometheus.MustNewConstMetric(m.desc, m.kind, value, labels...)
 }
 
+// spread puts a histogram; one that an older main node does not tell is left out.
+func (out values) spread(d *prometheus.Desc, h *wire.Histogram, labels ...string) {
+	if len(h.Counts) != len(h.Bounds)+1 {
+		return
+	}
+	buckets, sum := make(map[float64]uint64, len(h.Bounds)), uint64(0)
+	for i, bound := range h.Bounds {
+		sum += uint64(h.Counts[i])
+		buckets[bound] = sum
+	}
+	sum += uint64(h.Counts[len(h.Bounds)])
+	out <- prometheus.MustNewConstHistogram(d, sum, h.Sum, buckets, labels...)
+}
+
 func (out values) mainNode(m *wire.Metrics) {
 	s := &m.Cluster
 	out.put(info, 1, s.MainNode, s.Version)
@@ -136,7 +169,10 @@ func (out values) mainNode(m *wire.Metrics) {
 	out.put(requests, float64(m.Requests))
 	out.put(batches, float64(m.Batches))
 	out.put(commitTime, m.CommitSeconds)
+	out.spread(commitTimes, &m.CommitTimes)
+	out.spread(batchInputs, &m.BatchInputs)
 	out.put(lastEvent, float64(s.LastEvent))
+	out.put(outputKept, float64(m.OutputBytes))
 }
 
 func (out values) queue(m *wire.Metrics) {
@@ -158,6 +194,12 @@ func (out values) queue(m *wire.Metrics) {
 	out.put(requeued, float64(m.Requeued))
 	out.put(lost, float64(m.Lost))
 	out.put(runTime, m.RunSeconds)
+	for taskType, h := range m.Runs {
+		out.spread(runTimes, &h, strings.ToValidUTF8(taskType, "\uFFFD"))
+	}
+	for taskType, h := range m.Waits {
+		out.spread(waitTimes, &h, strings.ToValidUTF8(taskType, "\uFFFD"))
+	}
 	out.put(stale, float64(m.Stale))
 	out.put(orphaned, float64(m.Orphans))
 	out.put(diskFull, truth(m.Cluster.Storage != ""))
@@ -209,6 +251,20 @@ func (out values) measured(id string, m *device.Metrics) {
 		if v.value != nil {
 			out.put(v.metric, *v.value/v.unit, id)
 		}
+	}
+	for _, v := range []struct {
+		metric metric
+		value  *int64
+	}{{deviceIn, m.Received}, {deviceOut, m.Sent}, {deviceRead, m.DiskRead}, {deviceWrote, m.DiskWritten}} {
+		if v.value != nil {
+			out.put(v.metric, float64(*v.value), id)
+		}
+	}
+	if m.Charging != nil {
+		out.put(deviceMains, truth(*m.Charging), id)
+	}
+	if len(m.Load) > 0 {
+		out.put(deviceLoad, m.Load[0], id)
 	}
 }
 

@@ -312,4 +312,36 @@ type Metrics struct {
 	QueueByPrio    map[string]int   `json:"queue_by_priority"`
 	MemoryBytes    int64            `json:"memory_bytes"` // held from the system
 	GoroutineCount int              `json:"goroutines"`
+	OutputBytes    int64            `json:"output_bytes"` // of tasks, that are kept
+
+	Runs        map[string]Histogram `json:"run_times"`    // seconds, of attempts that ended, by task type
+	Waits       map[string]Histogram `json:"wait_times"`   // seconds, from submission to first start, by task type
+	CommitTimes Histogram            `json:"commit_times"` // seconds
+	BatchInputs Histogram            `json:"batch_inputs"` // messages that were committed together
+	Settings    *Settings            `json:"settings,omitempty"`
+}
+
+// Histogram counts things by their size.
+type Histogram struct {
+	Bounds []float64 `json:"bounds"` // the highest of each bucket; the last bucket has none
+	Counts []int64   `json:"counts"` // in each bucket
+	Sum    float64   `json:"sum"`
+}
+
+// Settings is how a main node is set up, as far as who may read may know it. Times are in seconds.
+type Settings struct {
+	Protocol     Range   `json:"protocol"`
+	Heartbeat    float64 `json:"heartbeat"`
+	OfflineAfter float64 `json:"offline_after"`
+	Lease        float64 `json:"lease"`
+	Ageing       float64 `json:"ageing"`
+	QueueLimit   int     `json:"queue_limit"`
+	FilesLimit   int64   `json:"files_limit"` // bytes; 0: any
+	Approve      bool    `json:"approve"`
+	Plain        bool    `json:"plain"` // clients of the first Retire-Cluster are answered somewhere
+	KeepTasksFor float64 `json:"keep_tasks_for"`
+	KeepTasks    int64   `json:"keep_tasks"`
+	KeepOutput   int64   `json:"keep_output"` // bytes
+	KeepEvents   int64   `json:"keep_events"`
+	BackupEvery  float64 `json:"backup_every"` // 0: never
 }
