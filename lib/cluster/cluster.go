@@ -94,6 +94,15 @@ const (
 	Suspicious     Kind = "suspicious"  // Device said what an honest one does not, for Reason
 )
 
+// Kinds lists every kind.
+func Kinds() []Kind {
+	return []Kind{
+		JobSubmitted, TaskStarted, TaskEnded, TaskRequeued, TaskReturned, TaskRetried, DeviceJoined, DevicePending, DeviceApproved, DeviceOnline,
+		DeviceOffline, DeviceDraining, DeviceResumed, DeviceWaking, DeviceRemoved, DeviceTwice, ResultOrphaned, StorageLow, StorageOK, MainStarted,
+		MainStopping, MainRestored, BackupFailed, MainDamaged, TokenMade, TokenRevoked, InviteMade, LoggedIn, KeyRotated, Suspicious,
+	}
+}
+
 // Level is how loud an event is in a log.
 type Level string
 

@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/client"
+	"github.com/retire-cluster/retire-cluster/lib/device"
 	"github.com/retire-cluster/retire-cluster/lib/task"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
@@ -67,7 +69,14 @@ func (s *site) state() string {
 	for i := range tokens {
 		tokens[i].Used = nil
 	}
-	b, err := json.Marshal([]any{tasks, tokens})
+	devices, err := c.Devices(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for i := range devices {
+		devices[i].LastSeen, devices[i].Metrics, devices[i].Status = time.Time{}, device.Metrics{}, ""
+	}
+	b, err := json.Marshal([]any{tasks, tokens, devices})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -79,11 +88,18 @@ func (r *route) of(id string) (method, path, body string) {
 	method, path, _ = strings.Cut(r.pattern, " ")
 	path = strings.NewReplacer("{$}", "", "{name}", "page.js", "{id}", id).Replace(path)
 	switch {
-	case strings.HasPrefix(path, "/api/v1/devices/"):
-		path = "/api/v1/devices/pixel-3a"
+	case strings.HasPrefix(path, "/api/v1/devices/"+id):
+		path = strings.Replace(path, id, "pixel-3a", 1)
+		if method == "POST" {
+			body = "{}"
+		}
+	case strings.HasPrefix(path, "/api/v1/tokens/"):
+		path = "/api/v1/tokens/aaaaaaaaaa"
+	case path == "/api/v1/tokens" && method == "POST":
+		body = `{"role":"read"}`
 	case strings.HasPrefix(path, "/stream/"):
 		method = "HEAD" // it would not end
-	case method == "POST" && path == "/api/v1/tasks":
+	case method == "POST" && (path == "/api/v1/tasks" || path == "/api/v1/tasks/batch"):
 		body = `{"task_type":"echo"}`
 	case method == "POST" && path == "/login":
 		body = `{"code":"rcl1_aaaaaaaaaa_aaaaaaaaaaaaaaaaaaaaaaaaaa"}`
@@ -151,9 +167,14 @@ func TestIntruders(t *testing.T) {
 	startMain(t, data)
 	for _, s := range []*site{open(t, data), openBeyond(t, data, Options{})} {
 		beyond := !s.web.place.loopback
-		waiting := s.submit(task.Spec{Type: task.TypeSleep, Payload: []byte(`{"seconds":60}`)}, task.Spec{Type: task.TypeSleep, Payload: []byte(`{"seconds":60}`)})
+		long := task.Spec{Type: task.TypeSleep, Payload: []byte(`{"seconds":60}`), Requirements: task.Requirements{Role: "nobody"}}
+		waiting := s.submit(long, long)
 		if _, err := s.client().Cancel(t.Context(), wire.Select{Tasks: waiting[1:]}); err != nil {
 			t.Fatal(err)
+		}
+		if !beyond {
+			startWorker(t, data, "pixel-3a")
+			s.events("/stream/devices").until(`"status":"online"`)
 		}
 		all := intruders(s)
 		before := s.state()
@@ -181,6 +202,8 @@ func TestIntruders(t *testing.T) {
 
 func (who *intruder) wants(r *route, beyond bool) int {
 	switch {
+	case strings.HasSuffix(r.pattern, "/ping") && who.reads == http.StatusOK: // it changes nothing
+		return who.reads
 	case r.wants == byToken, strings.HasPrefix(who.name, "another") && strings.HasPrefix(r.pattern, "POST"): // nobody is logged in by a page of another site
 		return who.changes
 	case r.wants == byAnybody:

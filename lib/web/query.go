@@ -100,25 +100,27 @@ func (q *query) word(name string) string {
 
 // deviceFilter selects devices; what is not set selects all.
 type deviceFilter struct {
-	statuses []device.Status
-	role     string
+	statuses            []device.Status
+	role, platform, tag string
 }
 
 func (q *query) devices() (f deviceFilter) {
 	for _, s := range q.list("status") {
 		if !slices.Contains(device.Statuses, device.Status(s)) {
-			q.fail(invalid("unknown status %.40q: one of online, draining, paused, offline", s))
+			q.fail(invalid("unknown status %.40q: one of online, draining, paused, pending, offline", s))
 		}
 		f.statuses = append(f.statuses, device.Status(s))
 	}
-	f.role = q.word("role")
+	f.role, f.platform, f.tag = q.word("role"), q.word("platform"), q.word("tag")
 	return f
 }
 
 // of gives those that the filter selects.
 func (f *deviceFilter) of(devices []device.Device) []device.Device {
 	return slices.DeleteFunc(devices, func(d device.Device) bool {
-		return len(f.statuses) > 0 && !slices.Contains(f.statuses, d.Status) || f.role != "" && f.role != d.Profile.Info.Role
+		p := &d.Profile
+		return len(f.statuses) > 0 && !slices.Contains(f.statuses, d.Status) || f.role != "" && f.role != p.Info.Role ||
+			f.platform != "" && f.platform != p.Info.Platform || f.tag != "" && !slices.Contains(p.Tags, f.tag)
 	})
 }
 

@@ -127,13 +127,43 @@ type envelope struct {
 }
 
 func writeJSON(w http.ResponseWriter, status int, e *envelope) {
+	b, status := encode(e, status)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(b)
+}
+
+func encode(e *envelope, status int) ([]byte, int) {
 	b, err := json.Marshal(e)
 	if err != nil { // of our own types: a bug
-		status, b = http.StatusInternalServerError, []byte(`{"status":"error","message":"internal error","error_code":"E_INTERNAL"}`)
+		return []byte(`{"status":"error","message":"internal error","error_code":"E_INTERNAL"}` + "\n"), http.StatusInternalServerError
+	}
+	return append(b, '\n'), status
+}
+
+// writeData answers with data; who reads and has it already is only told so.
+func writeData(w http.ResponseWriter, r *http.Request, status int, data any) {
+	b, status := encode(&envelope{Status: "success", Data: data}, status)
+	if status == http.StatusOK && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		tag := tagOf(b)
+		w.Header().Set("ETag", tag)
+		if hasAlready(r, tag) {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	w.Write(append(b, '\n'))
+	w.Write(b)
+}
+
+// statusOf is 201 where something was made.
+func statusOf(data any) int {
+	switch data.(type) {
+	case *submitted, *tokenMade, *invited:
+		return http.StatusCreated
+	}
+	return http.StatusOK
 }
 
 // plain is a handler that may fail before it has answered anything.
@@ -155,11 +185,7 @@ func (s *Server) json(answer func(context.Context, *http.Request) (any, error)) 
 			s.refuse(w, r, err)
 			return
 		}
-		status := http.StatusOK
-		if _, made := data.(*submitted); made {
-			status = http.StatusCreated
-		}
-		writeJSON(w, status, &envelope{Status: "success", Data: data})
+		writeData(w, r, statusOf(data), data)
 	})
 }
 

@@ -30,9 +30,18 @@ type submitted struct {
 }
 
 func (s *Server) submit(ctx context.Context, r *http.Request) (any, error) {
+	return s.submitAs(ctx, r, readSubmission)
+}
+
+// submitBatch takes a list of tasks too.
+func (s *Server) submitBatch(ctx context.Context, r *http.Request) (any, error) {
+	return s.submitAs(ctx, r, readBatch)
+}
+
+func (s *Server) submitAs(ctx context.Context, r *http.Request, read func([]byte) (submission, error)) (any, error) {
 	var body submission
 	who, err := s.change(r, func(b []byte) (err error) {
-		body, err = readSubmission(b)
+		body, err = read(b)
 		return err
 	})
 	if err != nil {
@@ -68,18 +77,34 @@ func readSubmission(b []byte) (body submission, err error) {
 	if err != nil {
 		return body, err
 	}
+	return body, body.check()
+}
+
+// readBatch reads a list of tasks, or what readSubmission reads.
+func readBatch(b []byte) (body submission, err error) {
+	if !bytes.HasPrefix(bytes.TrimSpace(b), []byte("[")) {
+		return readSubmission(b)
+	}
+	if err := decodeStrict(b, &body.Tasks); err != nil {
+		return body, err
+	}
+	return body, body.check()
+}
+
+// check says what is wrong with a submission, and gives it a key if it has none.
+func (body *submission) check() error {
 	if len(body.Tasks) == 0 {
-		return body, invalid("tasks: empty")
+		return invalid("tasks: empty")
 	}
 	if body.Key == "" {
 		body.Key = strings.ToLower(rand.Text())
 	}
 	for i := range body.Tasks {
 		if err := body.Tasks[i].Validate(); err != nil {
-			return body, fmt.Errorf("task %d: %w", i+1, err)
+			return fmt.Errorf("task %d: %w", i+1, err)
 		}
 	}
-	return body, nil
+	return nil
 }
 
 type acted struct {

@@ -155,6 +155,7 @@ const (
 
 func printTasks(q *query) printing {
 	filter, newest := q.tasks(), q.number("n", 0, 1, mostNewest)
+	filter.Since = q.since()
 	return func(ctx context.Context, c *client.Client, p *text.Printer) error {
 		if newest > 0 {
 			tasks, err := c.Newest(ctx, filter, newest)

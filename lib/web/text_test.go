@@ -161,8 +161,8 @@ func TestDocument(t *testing.T) {
 func TestParameters(t *testing.T) {
 	s := newSite(t)
 	for path, want := range map[string]string{
-		"/text/devices?stauts=online":      `unknown parameter "stauts": possible are status, role, format`,
-		"/text/devices?status=up":          `unknown status "up": one of online, draining, paused, offline`,
+		"/text/devices?stauts=online":      `unknown parameter "stauts": possible are status, role, platform, tag, `,
+		"/text/devices?status=up":          `unknown status "up": one of online, draining, paused, pending, offline`,
 		"/text/devices?role=a%20b":         `role="a b": letters, digits`,
 		"/text/devices?format=xml":         `unknown format "xml": one of text, csv, tsv, json`,
 		"/text/devices?format=table":       `unknown format "table"`,
