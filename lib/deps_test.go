@@ -25,7 +25,7 @@ var floors = []string{
 	"lib/command lib/simulation",
 	"lib/shell",
 	"lib/web",
-	"cmd/rc-mained cmd/rc-workerd cmd/rc-submit cmd/rc-status cmd/rc-logs cmd/rc-ctl cmd/rc-web testscripts lib/proof lib/proof/disk lib/proof/restore contrib/bench",
+	"cmd/rc-mained cmd/rc-workerd cmd/rc-submit cmd/rc-status cmd/rc-logs cmd/rc-ctl cmd/rc-web testscripts testscripts/browser lib/proof lib/proof/disk lib/proof/restore contrib/bench",
 }
 
 // bottom are packages without I/O that know nothing of clusters, and that every package may import, aside or not; they import none.
@@ -63,6 +63,8 @@ var owners = map[string]string{
 	"github.com/shirou/gopsutil/v3":       "lib/profile",
 	"mvdan.cc/sh/v3":                      "lib/shell",
 	"github.com/itchyny/gojq":             "lib/shell",
+	"github.com/chromedp/cdproto":         "testscripts/browser", // a module of its own
+	"github.com/chromedp/chromedp":        "testscripts/browser",
 	"rsc.io/qr":                           "lib/text",
 	"github.com/alecthomas/kong":          "lib/cli",
 	"github.com/DeRuina/timberjack":       "lib/cli",

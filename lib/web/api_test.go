@@ -246,7 +246,7 @@ func TestOutputByAPI(t *testing.T) {
 	s := newSite(t)
 	startWorker(t, s.data, "pixel-3a")
 	g := newGate(t)
-	id := s.submit(shell("printf 'a\\377'; " + g.wait() + "; printf b >&2"))[0]
+	id := s.submit(script("printf 'a\\377'; " + g.wait() + "; printf b >&2"))[0]
 	path := "/api/v1/tasks/" + id
 	if v := s.events("/stream/tasks/" + id + "/output").next(); v.id != "1:2" {
 		t.Error(v)
@@ -272,7 +272,7 @@ func TestOutputByAPI(t *testing.T) {
 	if a, b := s.get("/api/v1/tasks/"+value+"/output").body, s.get("/text/tasks/"+value+"/output").body; a != "hello" || b != "hello\n" {
 		t.Errorf("%q, %q", a, b)
 	}
-	waiting := s.submit(shell("true"))[0]
+	waiting := s.submit(script("true"))[0]
 	if got := s.get("/api/v1/tasks/" + waiting + "/output"); got.status != 200 || got.body != "" {
 		t.Error(got)
 	}

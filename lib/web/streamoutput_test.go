@@ -14,9 +14,9 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
-// shell is a task that runs a script.
-func shell(script string) task.Spec {
-	payload, err := json.Marshal(map[string]string{"script": script})
+// script is a task that runs a script.
+func script(text string) task.Spec {
+	payload, err := json.Marshal(map[string]string{"script": text})
 	if err != nil {
 		panic(err)
 	}
@@ -79,7 +79,7 @@ func TestOutputStream(t *testing.T) {
 			header = "Authorization: Bearer " + s.token(wire.RoleAdmin)
 		}
 		early, g := newGate(t), newGate(t)
-		id := s.submit(shell("printf 'one\\377'; " + early.wait() + "; echo two >&2; " + g.wait() + "; echo three"))[0]
+		id := s.submit(script("printf 'one\\377'; " + early.wait() + "; echo two >&2; " + g.wait() + "; echo three"))[0]
 		path := "/stream/tasks/" + id + "/output"
 		var h heard
 		first := s.events(path, header)
@@ -133,7 +133,7 @@ func TestOutputOfManyAttempts(t *testing.T) {
 	s := newSite(t)
 	startWorker(t, s.data, "pixel-3a")
 	g := newGate(t)
-	spec := shell("echo again; " + g.wait() + "; exit 1")
+	spec := script("echo again; " + g.wait() + "; exit 1")
 	spec.Retries, spec.Backoff = 1, 0.1
 	id := s.submit(spec)[0]
 	stream := s.events("/stream/tasks/" + id + "/output")
@@ -159,7 +159,7 @@ func TestManyFollowOneOutput(t *testing.T) {
 	startWorker(t, s.data, "pixel-3a")
 	g := newGate(t)
 	const size = 3 << 20 // more than is kept
-	id := s.submit(shell(fmt.Sprintf("echo begun; %s; head -c %d /dev/zero | tr '\\0' x", g.wait(), size)))[0]
+	id := s.submit(script(fmt.Sprintf("echo begun; %s; head -c %d /dev/zero | tr '\\0' x", g.wait(), size)))[0]
 	const many = 30
 	var readers []io.Reader
 	for range many {
