@@ -62,7 +62,6 @@ var owners = map[string]string{
 	"github.com/mattn/go-sqlite3":         "lib/store",
 	"github.com/shirou/gopsutil/v3":       "lib/profile",
 	"mvdan.cc/sh/v3":                      "lib/shell",
-	"github.com/itchyny/gojq":             "lib/shell",
 	"github.com/chromedp/cdproto":         "testscripts/browser", // a module of its own
 	"github.com/chromedp/chromedp":        "testscripts/browser",
 	"rsc.io/qr":                           "lib/text",

@@ -34,7 +34,7 @@ func (c *Core) hello(in *Input, h *wire.Hello) error {
 	}
 	s.id, s.from = in.Session, in.Address
 	c.sessions[s.id] = s
-	c.effects = append(c.effects, Effect{Session: s.id, Role: s.role, Who: standing{s.owner(), s.who, s.from}, Message: wire.Message{Type: wire.TypeWelcome, ReplyTo: in.Message.ID, Body: wire.Welcome{
+	c.effects = append(c.effects, Effect{Session: s.id, Role: s.role, Who: standing{s.owner, s.who, s.from}, Message: wire.Message{Type: wire.TypeWelcome, ReplyTo: in.Message.ID, Body: wire.Welcome{
 		Protocol: version, Software: c.self, MainNode: c.set.Name, Role: s.role}}})
 	return nil
 }
@@ -48,8 +48,12 @@ func (c *Core) clientSession(in *Input, h *wire.Hello) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{role: wire.Role(t.Role), principal: cmp.Or(t.Parent, t.ID), token: t.ID, who: "token " + t.ID, grant: t.Grant}
+	s := &session{role: wire.Role(t.Role), principal: cmp.Or(t.Parent, t.ID), token: t.ID, who: "token " + t.ID, grant: t.Grant, owner: t.Owner}
 	switch t.Kind {
+	case store.TokenKept:
+		if s.role == wire.RoleSubmit {
+			s.owner = t.ID
+		}
 	case store.TokenLogin:
 		s.role = wire.RoleLogin
 	case store.TokenSession:
@@ -57,14 +61,6 @@ func (c *Core) clientSession(in *Input, h *wire.Hello) (*session, error) {
 		c.usedSession(t)
 	}
 	return s, nil
-}
-
-// owner is whose jobs alone the session may see; empty: all.
-func (s *session) owner() string {
-	if s.role == wire.RoleSubmit {
-		return s.principal
-	}
-	return ""
 }
 
 // token finds whose token it is. All that can be wrong has one answer.
@@ -176,7 +172,8 @@ func (c *Core) endSessions(token string) {
 
 // over says whether a token's time is over.
 func (c *Core) over(t *store.Token) bool {
-	return !t.Expires.IsZero() && c.now.After(t.Expires) || t.Kind == store.TokenSession && c.now.Sub(t.Used) > sessionIdle
+	parent, spoken := c.tokens[t.Parent]
+	return !t.Expires.IsZero() && c.now.After(t.Expires) || t.Kind == store.TokenSession && c.now.Sub(t.Used) > sessionIdle || spoken && c.over(&parent)
 }
 
 // expireTokens ends the sessions of tokens whose time is over. Those that somebody keeps are listed still.

@@ -142,6 +142,7 @@ type session struct {
 	device    *machine // of a worker
 	assigns   int64    // number of the last assignment
 	token     string   // id of the token that it came with; of a device's connection for files filesOf it
+	owner     string   // whose jobs alone it may see; empty: all
 	grant     cluster.Grant
 	who, from string // for the audit log
 }

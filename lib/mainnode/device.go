@@ -120,7 +120,7 @@ func (c *Core) join(in *Input, j *wire.Join) (any, error) {
 func (c *Core) mayJoin(fingerprint string, j *wire.Join) (*store.Invite, error) {
 	if j.Token != "" {
 		t, err := c.token(j.Token)
-		if err == nil && !wire.Role(t.Role).May(wire.RoleAdmin) {
+		if err == nil && (t.Kind != store.TokenKept || !wire.Role(t.Role).May(wire.RoleAdmin)) {
 			err = wire.Errorf(wire.ErrForbidden, "join: only an admin token enrols a device")
 		}
 		return nil, err

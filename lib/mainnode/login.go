@@ -1,6 +1,7 @@
 package mainnode
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -19,11 +20,15 @@ const (
 	sessionTime  = 7 * 24 * time.Hour
 	sessionIdle  = 12 * time.Hour
 	usedEvery    = 5 * time.Minute // a session's use is noted, so that a page that asks every second writes nothing
-	mostSessions = 25
+	mostSessions = 25              // of one token
+	mostLogins   = 16              // codes of one token that nobody has used
 )
 
 // makeLogin makes a code that becomes a session, once.
 func (c *Core) makeLogin(s *session, m *wire.MakeLogin) (any, error) {
+	if kind := c.tokens[s.token].Kind; kind != store.TokenKept {
+		return nil, wire.Errorf(wire.ErrForbidden, "login: a browser's session makes no other one")
+	}
 	role := s.role
 	if m.Role != "" {
 		role = m.Role
@@ -37,12 +42,32 @@ func (c *Core) makeLogin(s *session, m *wire.MakeLogin) (any, error) {
 	if err := checkTokenName(m.Name); err != nil {
 		return nil, err
 	}
+	if err := c.mayLogin(s); err != nil {
+		return nil, err
+	}
 	code := wire.NewToken(wire.RoleLogin)
-	t := store.Token{ID: code.ID, Role: string(role), Name: m.Name, Kind: store.TokenLogin, Parent: s.principal, Grant: s.grant,
+	t := store.Token{ID: code.ID, Role: string(role), Name: m.Name, Kind: store.TokenLogin, Parent: s.principal, Owner: s.owner, Grant: s.grant,
 		Hash: code.Hash(), Created: c.now, Expires: c.now.Add(loginTime)}
+	if role == wire.RoleSubmit {
+		t.Owner = s.principal
+	}
 	c.tokens[t.ID] = t
 	c.batch.Token(t)
 	return wire.LoginMade{Code: code.String(), Expires: t.Expires.UTC()}, nil
+}
+
+// mayLogin refuses too many codes at a time.
+func (c *Core) mayLogin(s *session) error {
+	many := 0
+	for _, t := range c.tokens {
+		if t.Kind == store.TokenLogin && t.Parent == s.principal {
+			many++
+		}
+	}
+	if many >= mostLogins {
+		return &wire.Error{Code: "E_RATE", RetryAfter: loginTime.Milliseconds(), Text: "login: too many codes that nobody has used yet"}
+	}
+	return nil
 }
 
 // fromLogin takes what is said with such a code: one thing, once.
@@ -52,25 +77,31 @@ func (c *Core) fromLogin(s *session, in *Input) (any, error) {
 	}
 	code := c.tokens[s.token]
 	c.dropToken(code.ID)
-	c.roomForSession()
+	c.roomForSession(&code)
 	token := wire.NewToken(wire.RoleBrowser)
-	t := store.Token{ID: token.ID, Role: code.Role, Name: code.Name, Kind: store.TokenSession, Parent: code.Parent, Grant: code.Grant,
+	t := store.Token{ID: token.ID, Role: code.Role, Name: code.Name, Kind: store.TokenSession, Parent: code.Parent, Owner: code.Owner, Grant: code.Grant,
 		Hash: token.Hash(), Created: c.now, Expires: c.now.Add(sessionTime), Used: c.now}
+	if parent := c.tokens[t.Parent]; !parent.Expires.IsZero() && parent.Expires.Before(t.Expires) {
+		t.Expires = parent.Expires
+	}
 	c.tokens[t.ID] = t
 	c.batch.Token(t)
 	c.event(cluster.Event{Kind: cluster.LoggedIn, Reason: code.Role + " " + t.ID})
 	return wire.LoggedIn{Token: token.String(), ID: t.ID, Role: wire.Role(t.Role), Expires: t.Expires.UTC()}, nil
 }
 
-// roomForSession ends the sessions that were not used for longest, where there are too many.
-func (c *Core) roomForSession() {
+// roomForSession ends the sessions of a token that were not used for longest, where there are too many: of those of the same name first.
+func (c *Core) roomForSession(code *store.Token) {
 	var sessions []store.Token
 	for _, t := range c.tokens {
-		if t.Kind == store.TokenSession {
+		if t.Kind == store.TokenSession && t.Parent == code.Parent {
 			sessions = append(sessions, t)
 		}
 	}
-	slices.SortFunc(sessions, func(a, b store.Token) int { return a.Used.Compare(b.Used) })
+	slices.SortFunc(sessions, func(a, b store.Token) int {
+		other := func(t store.Token) int { return map[bool]int{false: 0, true: 1}[t.Name != code.Name] }
+		return cmp.Or(cmp.Compare(other(a), other(b)), a.Used.Compare(b.Used))
+	})
 	for len(sessions) >= mostSessions {
 		c.dropToken(sessions[0].ID)
 		sessions = sessions[1:]

@@ -276,7 +276,7 @@ func (n *Node) act(effects []Effect) {
 			c.out.put(e.Message)
 		}
 		if e.Close {
-			c.out.close()
+			c.end()
 		}
 	}
 }

@@ -65,6 +65,9 @@ func Decode(m *wire.Message) (body any, err error) {
 
 // take takes one message. An error is the answer to it, or the end of the connection.
 func (c *conn) take(ctx context.Context, m wire.Message) error {
+	if c.ended.Load() {
+		return errEnded
+	}
 	if body, err := Decode(&m); err != nil {
 		return err
 	} else if body != nil {

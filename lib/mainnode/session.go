@@ -23,6 +23,7 @@ import (
 const (
 	strangerTime = 10 * time.Second // from connecting to a complete hello
 	writeTime    = 30 * time.Second // for the other side to take what is sent
+	lastWords    = time.Second      // to take what is said before the end
 )
 
 // Bounds of what waits to be sent to one session.
@@ -43,9 +44,10 @@ type conn struct {
 
 	role    atomic.Value // wire.Role, set with welcome
 	who     atomic.Pointer[standing]
-	peer    string // fingerprint of the other side's certificate; empty: it has shown none
-	address string // of the other side
-	local   string // the user of this host at the other side; empty: it came by the network
+	ended   atomic.Bool // what it still says is not listened to
+	peer    string      // fingerprint of the other side's certificate; empty: it has shown none
+	address string      // of the other side
+	local   string      // the user of this host at the other side; empty: it came by the network
 	out     outbox
 	follows follows
 }
@@ -224,6 +226,9 @@ func (c *conn) denied(m *wire.Message, err error) {
 	c.node.give(Ask(func(core *Core) { core.failed(e, err) }))
 }
 
+// errEnded is what is said after the end of a session.
+var errEnded = errors.New("the session has ended")
+
 // isAnswer says whether an error is an answer to a message, rather than the end of the connection.
 func isAnswer(err error) bool {
 	e := wire.NewError(err)
@@ -256,13 +261,25 @@ func (c *conn) welcomed(role wire.Role, who standing) {
 	c.wire.BePatient()
 }
 
+// end ends the session: nothing that it says any more is heard, and the other side has a second to hear what it was told last.
+func (c *conn) end() {
+	c.ended.Store(true)
+	c.out.close()
+	c.raw.SetWriteDeadline(time.Now().Add(lastWords))
+	c.raw.SetReadDeadline(time.Now())
+}
+
 // write sends what is put into the outbox, as much at once as there is.
 func (c *conn) write(raw net.Conn) {
 	defer raw.Close()
 	for {
 		ms, ok := c.out.take()
 		if len(ms) > 0 {
-			c.wire.SetWriteDeadline(time.Now().Add(writeTime))
+			within := writeTime
+			if c.ended.Load() {
+				within = lastWords
+			}
+			c.wire.SetWriteDeadline(time.Now().Add(within))
 			if err := c.wire.WriteMessages(ms...); err != nil {
 				c.log.Debug("cannot send", "err", err)
 				c.out.close()

@@ -117,7 +117,7 @@ func (c *Core) submit(s *session, m *wire.Submit) (any, error) {
 		reply.Job = first.AsJob()
 	}
 	for i := range m.Tasks {
-		c.add(first+task.ID(i), reply.Job, s.owner(), &m.Tasks[i])
+		c.add(first+task.ID(i), reply.Job, s.owner, &m.Tasks[i])
 		reply.Tasks = append(reply.Tasks, first+task.ID(i))
 	}
 	c.nextTask += task.ID(len(m.Tasks))
@@ -149,11 +149,11 @@ func (c *Core) checkJob(s *session, job task.JobID) error {
 	if job == 0 {
 		return nil
 	}
-	if n, pending := c.batch.Added(job.First()); pending && n.Job == job && (s.owner() == "" || s.owner() == n.Owner) {
+	if n, pending := c.batch.Added(job.First()); pending && n.Job == job && (s.owner == "" || s.owner == n.Owner) {
 		return nil
 	}
 	owner, known, err := c.db.JobOwner(c.ctx, job)
-	if err != nil || known && (s.owner() == "" || s.owner() == owner) {
+	if err != nil || known && (s.owner == "" || s.owner == owner) {
 		return err
 	}
 	return wire.Errorf(task.ErrNotFound, "job %s", job)

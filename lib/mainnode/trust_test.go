@@ -325,7 +325,7 @@ func TestLogin(t *testing.T) {
 		t.Errorf("what a session submits is %q's", who)
 	}
 	r.start() // it outlives a restart
-	browser = r.with(in.Token)
+	r.with(in.Token)
 	r.now = r.now.Add(sessionIdle / 2)
 	r.with(in.Token)
 	r.now = r.now.Add(sessionIdle/2 + time.Minute)
@@ -336,6 +336,56 @@ func TestLogin(t *testing.T) {
 	r.last++
 	if got := r.refused(r.last, &wire.Hello{Protocol: wire.Spoken, Token: in.Token}); got != "E_AUTH" {
 		t.Errorf("after logout: %q", got)
+	}
+}
+
+// Whatever role a session of a token for submitting has, it sees no more than that token.
+func TestSessionsSeeWhatTheirTokenSees(t *testing.T) {
+	r := newRig(t)
+	made := r.ask(r.client(wire.RoleAdmin), &wire.MakeToken{Role: wire.RoleSubmit}).(wire.TokenMade)
+	for _, role := range []wire.Role{wire.RoleRead, wire.RoleSubmit, ""} {
+		code := r.ask(r.with(made.Token), &wire.MakeLogin{Role: role}).(wire.LoginMade).Code
+		in := r.ask(r.with(code), &login{}).(wire.LoggedIn)
+		if s := r.c.sessions[r.with(in.Token)]; s.owner != made.ID {
+			t.Errorf("a session of the role %q sees what is %q's", in.Role, s.owner)
+		}
+		r.start()
+		if s := r.c.sessions[r.with(in.Token)]; s.owner != made.ID {
+			t.Errorf("after a restart a session of the role %q sees what is %q's", in.Role, s.owner)
+		}
+	}
+}
+
+// A session makes no other one, a code enrols no device, and neither outlives the token that it speaks for.
+func TestSessionsAreNoTokens(t *testing.T) {
+	r := newRig(t)
+	made := r.ask(r.client(wire.RoleAdmin), &wire.MakeToken{Role: wire.RoleAdmin, Expires: 60}).(wire.TokenMade)
+	enter := func(name string) string {
+		code := r.ask(r.with(made.Token), &wire.MakeLogin{Name: name}).(wire.LoginMade).Code
+		r.last++
+		if e, ok := r.join(r.last, &wire.Join{Protocol: wire.Spoken, Token: code, Name: "evil"}).(*wire.Error); !ok || e.Code != "E_FORBIDDEN" {
+			t.Errorf("a code enrols a device: %+v", e)
+		}
+		return r.ask(r.with(code), &login{}).(wire.LoggedIn).Token
+	}
+	first := enter("me")
+	if got := r.refused(r.with(first), &wire.MakeLogin{}); got != "E_FORBIDDEN" {
+		t.Errorf("a session makes another: %q", got)
+	}
+	for range 2 * mostSessions { // of others, and of the same token for another purpose
+		enter("somebody else")
+	}
+	r.with(first)
+	for range mostLogins {
+		r.ask(r.with(made.Token), &wire.MakeLogin{})
+	}
+	if got := r.refused(r.with(made.Token), &wire.MakeLogin{}); got != "E_RATE" {
+		t.Errorf("codes without end: %q", got)
+	}
+	r.now = r.now.Add(61 * time.Second)
+	r.last++
+	if got := r.refused(r.last, &wire.Hello{Protocol: wire.Spoken, Token: first}); got != "E_AUTH" {
+		t.Errorf("a session outlives its token: %q", got)
 	}
 }
 

@@ -3,14 +3,11 @@ package shell
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
-
-	"github.com/itchyny/gojq"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
 )
@@ -151,69 +148,4 @@ func charset(s string) (set []rune) {
 		set = append(set, runes[i])
 	}
 	return set
-}
-
-type jq struct {
-	Raw        bool   `short:"r" name:"raw-output" help:"Texts without quotes."`
-	Compact    bool   `short:"c" name:"compact-output" help:"Each value on a line."`
-	Expression string `arg:"" default:"." help:"As in jq."`
-}
-
-// Run prints what an expression makes of each JSON value.
-func (j *jq) Run(ctx context.Context, std cli.Std) error {
-	query, err := gojq.Parse(j.Expression)
-	if err != nil {
-		return cli.Exit(StatusUsage, fmt.Errorf("expression: %w", err))
-	}
-	code, err := gojq.Compile(query) // without modules, environment and input of its own
-	if err != nil {
-		return cli.Exit(StatusUsage, fmt.Errorf("expression: %w", err))
-	}
-	in := json.NewDecoder(io.LimitReader(std.In, mostHeld))
-	in.UseNumber()
-	for {
-		var v any
-		if err := in.Decode(&v); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return cli.Exit(cli.BadInput, fmt.Errorf("not JSON: %w", err))
-		}
-		results := code.RunWithContext(ctx, v)
-		for {
-			r, ok := results.Next()
-			if !ok {
-				break
-			}
-			if err, failed := r.(error); failed {
-				return err
-			}
-			if err := j.print(std.Out, r); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-func (j *jq) print(w io.Writer, v any) error {
-	if text, ok := v.(string); ok && j.Raw {
-		_, err := io.WriteString(w, text+"\n")
-		return err
-	}
-	b, err := gojq.Marshal(v)
-	if err != nil {
-		return err
-	}
-	if !j.Compact {
-		var wide strings.Builder
-		e := json.NewEncoder(&wide)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		if err := e.Encode(json.RawMessage(b)); err != nil {
-			return err
-		}
-		_, err = io.WriteString(w, wide.String())
-		return err
-	}
-	_, err = w.Write(append(b, '\n'))
-	return err
 }

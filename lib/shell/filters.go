@@ -26,7 +26,7 @@ var filters = map[string]*filterCommand{
 	"cut":  {"cut -d '|' -f 1,3- | cut -c 1-20", "fields of each line", func() any { return new(cut) }},
 	"grep": {"grep [-cEFinoqvwx] [-m N] PATTERN", "lines that match", func() any { return new(grep) }},
 	"head": {"head [-n N]", "the first lines", func() any { return new(head) }},
-	"jq":   {"jq [-cr] EXPRESSION", "what an expression makes of JSON", func() any { return new(jq) }},
+	"jq":   {"jq [-cr] .FIELD[N].FIELD,…", "fields of JSON: a selection, and no more of jq than that", func() any { return new(jq) }},
 	"nl":   {"nl", "lines with their numbers", func() any { return new(nl) }},
 	"sed":  {"sed [-En] 's/PATTERN/REPLACEMENT/[gIp]'", "each line with a replacement", func() any { return new(sed) }},
 	"sort": {"sort [-fnru] [-k N] [-t C]", "lines in order", func() any { return new(sorted) }},
@@ -40,6 +40,7 @@ var filters = map[string]*filterCommand{
 // Bounds of what a filter holds.
 const (
 	mostLine = 1 << 20  // bytes of one line
+	mostTail = 1 << 20  // lines that tail holds
 	mostHeld = 64 << 20 // bytes of all lines that have to be seen before the first can be printed
 )
 
@@ -136,8 +137,8 @@ type tail struct {
 // Run prints the last lines.
 func (t *tail) Run(ctx context.Context, std cli.Std) error {
 	n, err := strconv.Atoi(strings.TrimPrefix(t.Lines, "+"))
-	if err != nil || n < 0 {
-		return cli.Exit(cli.Usage, fmt.Errorf("-n %.20q: a number of lines", t.Lines))
+	if err != nil || n < 0 || n > mostTail && !strings.HasPrefix(t.Lines, "+") {
+		return cli.Exit(cli.Usage, fmt.Errorf("-n %.20q: a number of lines, at most %d", t.Lines, mostTail))
 	}
 	out := printer{std.Out}
 	if strings.HasPrefix(t.Lines, "+") {
@@ -150,7 +151,11 @@ func (t *tail) Run(ctx context.Context, std cli.Std) error {
 		})
 	}
 	var last []string
+	held := 0
 	err = eachLine(ctx, std.In, func(line string) error {
+		if held += len(line) + 16; held > mostHeld && len(last) <= n {
+			return fmt.Errorf("more than %s of lines", cli.Bytes(mostHeld))
+		}
 		if last = append(last, line); len(last) > n+1024 {
 			last = append(last[:0], last[len(last)-n:]...)
 		}

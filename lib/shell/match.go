@@ -124,6 +124,9 @@ func (s *sed) Run(ctx context.Context, std cli.Std) error {
 	out := printer{std.Out}
 	return eachLine(ctx, std.In, func(line string) error {
 		changed := re.MatchString(line)
+		if len(line)+len(re.FindAllStringIndex(line, -1))*(len(with)+len(line)*strings.Count(with, "${")) > mostHeld {
+			return fmt.Errorf("a line that becomes more than %s", cli.Bytes(mostHeld))
+		}
 		if strings.Contains(flags, "g") {
 			line = re.ReplaceAllString(line, with)
 		} else if at := re.FindStringSubmatchIndex(line); at != nil {

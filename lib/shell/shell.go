@@ -11,8 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"runtime/metrics"
-	"slices"
-	"strings"
 	"time"
 
 	"mvdan.cc/sh/v3/expand"
@@ -36,8 +34,6 @@ type Shell struct {
 
 // Bounds of what a line may cost.
 const (
-	MaxLine   = 64 << 10  // bytes
-	mostBrace = 10_000    // words that braces become
 	mostHeap  = 256 << 20 // bytes that this process may hold while lines run
 	lookEvery = 20 * time.Millisecond
 )
@@ -55,6 +51,12 @@ var errTooMuch = errors.New("the line took more memory than there is for all lin
 // Run runs a line and gives its exit status. Errors of its own are on std.Err.
 func (s *Shell) Run(ctx context.Context, line string, std cli.Std) (status int) {
 	std = std.OrEmpty()
+	defer func() {
+		if r := recover(); r != nil { // of the interpreter: a mistake in it is not to end everybody's lines
+			fmt.Fprintln(std.Err, "shell: the line cannot be run")
+			status = cli.Internal
+		}
+	}()
 	file, err := parse(line)
 	if err != nil {
 		fmt.Fprintln(std.Err, "shell:", err)
@@ -66,81 +68,10 @@ func (s *Shell) Run(ctx context.Context, line string, std cli.Std) (status int) 
 	return s.run(ctx, file, std)
 }
 
-// parse reads a line, and refuses what reaches beyond it.
-func parse(line string) (*syntax.File, error) {
-	if len(line) > MaxLine {
-		return nil, fmt.Errorf("a line of %d bytes: at most %d", len(line), MaxLine)
-	}
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(line), "")
-	if err != nil {
-		return nil, err
-	}
-	syntax.Walk(file, func(n syntax.Node) bool {
-		if err == nil {
-			err = refuse(n)
-		}
-		return err == nil
-	})
-	return file, err
-}
-
-// refuse says what is wrong with a piece of a line.
-func refuse(n syntax.Node) error {
-	switch n := n.(type) {
-	case *syntax.ProcSubst:
-		return errors.New("<(…) and >(…) are not for here: use a pipe")
-	case *syntax.CoprocClause:
-		return errors.New("coproc is not for here")
-	case *syntax.Stmt:
-		if n.Background {
-			return errors.New("& is not for here: a task runs by itself, without --wait")
-		}
-	case *syntax.Word:
-		if home, ok := n.Parts[0].(*syntax.Lit); ok && len(home.Value) > 1 && home.Value[0] == '~' && home.Value[1] != '/' {
-			return fmt.Errorf("%.40s: there are no homes here", home.Value)
-		}
-		if many := braces(n); many > mostBrace {
-			return fmt.Errorf("braces that become more than %d words", mostBrace)
-		}
-	}
-	return nil
-}
-
-// braces is how many words the braces in a word become, or some number above mostBrace.
-func braces(w *syntax.Word) int {
-	many, split := 1, &syntax.Word{Parts: slices.Clone(w.Parts)}
-	syntax.SplitBraces(split)
-	for _, part := range split.Parts {
-		if b, ok := part.(*syntax.BraceExp); ok {
-			many *= brace(b)
-		}
-		if many > mostBrace {
-			return many
-		}
-	}
-	return many
-}
-
-func brace(b *syntax.BraceExp) int {
-	if !b.Sequence {
-		sum := 0
-		for _, e := range b.Elems {
-			sum += braces(e)
-		}
-		return sum
-	}
-	if len(b.Elems) < 2 || len(b.Elems[0].Lit()) > 6 || len(b.Elems[1].Lit()) > 6 {
-		return mostBrace + 1
-	}
-	var from, to int
-	fmt.Sscan(b.Elems[0].Lit(), &from)
-	fmt.Sscan(b.Elems[1].Lit(), &to)
-	return max(from-to, to-from) + 1
-}
-
 func (s *Shell) run(ctx context.Context, file *syntax.File, std cli.Std) int {
 	runner, err := interp.New(
 		interp.Env(expand.ListEnviron(append([]string{"HOME=/", "PWD=/", "IFS= \t\n"}, s.Env...)...)),
+		interp.Dir("/"),
 		interp.StdIO(std.In, std.Out, std.Err),
 		interp.CallHandler(call),
 		interp.ExecHandlers(func(interp.ExecHandlerFunc) interp.ExecHandlerFunc {
@@ -173,7 +104,7 @@ func (s *Shell) run(ctx context.Context, file *syntax.File, std cli.Std) int {
 }
 
 // builtins are the words of the shell itself that reach no file and no process.
-var builtins = map[string]bool{":": true, "true": true, "false": true, "exit": true, "set": true, "shift": true, "unset": true, "echo": true, "printf": true,
+var builtins = map[string]bool{":": true, "true": true, "false": true, "exit": true, "shift": true, "unset": true, "echo": true, "printf": true,
 	"break": true, "continue": true, "[": true, "test": true, "read": true, "return": true, "getopts": true}
 
 // call looks at a command before the shell does: its own words that are not for here become unknown ones.
@@ -210,7 +141,13 @@ func wide(format string) bool {
 }
 
 // exec runs a program of the toolkit or a filter.
-func (s *Shell) exec(ctx context.Context, args []string, std cli.Std) error {
+func (s *Shell) exec(ctx context.Context, args []string, std cli.Std) (err error) {
+	defer func() {
+		if r := recover(); r != nil { // in a goroutine of the interpreter's, where nobody else would
+			fmt.Fprintf(interp.HandlerCtx(ctx).Stderr, "%.40s: it cannot be run so\n", args[0])
+			err = interp.ExitStatus(cli.Internal)
+		}
+	}()
 	here := interp.HandlerCtx(ctx)
 	own := cli.Std{In: here.Stdin, Out: here.Stdout, Err: here.Stderr}
 	if own.Out == std.Out { // and not a pipe

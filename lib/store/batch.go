@@ -81,6 +81,7 @@ type Token struct {
 	ID, Role, Name string
 	Kind           TokenKind
 	Parent         string // id of the token that it speaks for; empty: of itself
+	Owner          string // of a login or a session: whose jobs alone it sees; empty: all
 	Grant          cluster.Grant
 	Hash           []byte
 	Created        time.Time
@@ -452,7 +453,7 @@ func (w *writer) device(d Device) {
 func (w *writer) token(t Token) {
 	grant, err := json.Marshal(t.Grant)
 	w.note(err)
-	w.exec(w.stmt.token, t.ID, t.Role, t.Name, t.Hash, ms(t.Created), ms(t.Expires), string(t.Kind), t.Parent, string(grant), ms(t.Used))
+	w.exec(w.stmt.token, t.ID, t.Role, t.Name, t.Hash, ms(t.Created), ms(t.Expires), string(t.Kind), t.Parent, t.Owner, string(grant), ms(t.Used))
 }
 
 func (w *writer) note(err error) {

@@ -412,12 +412,12 @@ func (db *DB) Tokens(ctx context.Context) ([]Token, error) {
 	return query(ctx, db.r, func(row scanner) (t Token, err error) {
 		var created, expires, used sql.NullInt64
 		var grant string
-		if err = row.Scan(&t.ID, &t.Role, &t.Name, &t.Hash, &created, &expires, &t.Kind, &t.Parent, &grant, &used); err != nil {
+		if err = row.Scan(&t.ID, &t.Role, &t.Name, &t.Hash, &created, &expires, &t.Kind, &t.Parent, &t.Owner, &grant, &used); err != nil {
 			return t, err
 		}
 		t.Created, t.Expires, t.Used = fromMS(created), fromMS(expires), fromMS(used)
 		return t, json.Unmarshal([]byte(grant), &t.Grant)
-	}, "SELECT id, role, name, hash, created, expires, kind, parent, granted, used FROM tokens ORDER BY created, id")
+	}, "SELECT id, role, name, hash, created, expires, kind, parent, owner, granted, used FROM tokens ORDER BY created, id")
 }
 
 // Invites reads all invitations.

@@ -139,9 +139,10 @@ ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 CREATE INDEX jobs_owner ON jobs (owner) WHERE owner <> '';
 
 -- kind: '' for a token that somebody keeps, login for a code that becomes a session once, session for a browser's. The latter two speak for
--- their parent. A grant is JSON.
+-- their parent, and see what belongs to their owner alone; '' is for all. A grant is JSON.
 ALTER TABLE tokens ADD COLUMN kind TEXT NOT NULL DEFAULT '';
 ALTER TABLE tokens ADD COLUMN parent TEXT NOT NULL DEFAULT '';
+ALTER TABLE tokens ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 ALTER TABLE tokens ADD COLUMN granted TEXT NOT NULL DEFAULT '{"exec":true}';
 ALTER TABLE tokens ADD COLUMN used INTEGER;
 

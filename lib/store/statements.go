@@ -38,7 +38,7 @@ func (s *statements) all() map[**sqlite3.SQLiteStmt]string {
 			ON CONFLICT (id) DO UPDATE SET fingerprint=excluded.fingerprint, profile=excluded.profile, draining=excluded.draining, drain_by=excluded.drain_by, seen=excluded.seen,
 			boot_count=excluded.boot_count, address=excluded.address, completed=excluded.completed, failed=excluded.failed, standing=excluded.standing, invite=excluded.invite`,
 		&s.removeDevice: `DELETE FROM devices WHERE id=?`,
-		&s.token: `INSERT INTO tokens (id, role, name, hash, created, expires, kind, parent, granted, used) VALUES (?,?,?,?,?,?,?,?,?,?)
+		&s.token: `INSERT INTO tokens (id, role, name, hash, created, expires, kind, parent, owner, granted, used) VALUES (?,?,?,?,?,?,?,?,?,?,?)
 			ON CONFLICT (id) DO UPDATE SET used=excluded.used`,
 		&s.revoke: `DELETE FROM tokens WHERE id=?`,
 		&s.invite: `INSERT INTO invites (id, hash, expires, uses, used_by) VALUES (?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET uses=excluded.uses, used_by=excluded.used_by`,
