@@ -51,8 +51,11 @@ func (s *Server) guard(wants access, next http.Handler) http.Handler {
 }
 
 // isOpen says whether anybody who asks like this may read: on loopback the users of this host, but not whom a proxy there lets in.
-func (s *Server) isOpen(r *http.Request) bool {
-	return s.options.PublicRead || s.place.loopback && peerOf(r.RemoteAddr).IsLoopback() && !isForwarded(r)
+func (s *Server) isOpen(r *http.Request) bool { return s.options.PublicRead || s.isLocal(r) }
+
+// isLocal says whether a user of this host asks.
+func (s *Server) isLocal(r *http.Request) bool {
+	return s.place.loopback && peerOf(r.RemoteAddr).IsLoopback() && !isForwarded(r) && !s.isProxy(peerOf(r.RemoteAddr))
 }
 
 // tokenOf is the token that a request brings: a session's in the cookie, any other in a header; empty: none.
@@ -87,13 +90,11 @@ func bearer(header string) (string, error) {
 
 // knows asks the main node about a visitor. Whoever tries tokens out soon has to wait.
 func (s *Server) knows(r *http.Request, who *visitor) error {
-	from := s.addressOf(r)
-	if wait := s.wrongTokens.take(from, time.Now()); wait > 0 {
-		return tooOften(wait)
-	}
 	err := who.ping(r.Context())
-	if !errors.Is(err, errUsedUp) {
-		s.wrongTokens.giveBack(from)
+	if errors.Is(err, errUsedUp) { // whoever has a right one is not kept waiting by the wrong ones of others
+		if wait := s.wrongTokens.take(s.addressOf(r), time.Now()); wait > 0 {
+			return tooOften(wait)
+		}
 	}
 	return err
 }

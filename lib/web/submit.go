@@ -164,10 +164,12 @@ func (s *Server) change(r *http.Request, read func([]byte) error) (*visitor, err
 		return nil, err
 	}
 	if len(b) > 0 && mediaOf(r) != "application/json" {
-		return nil, refused(http.StatusUnsupportedMediaType, "E_TYPE", "the body has to be JSON, with Content-Type: application/json")
+		return nil, errNotJSON
 	}
 	return who, read(b)
 }
+
+var errNotJSON = refused(http.StatusUnsupportedMediaType, "E_TYPE", "the body has to be JSON, with Content-Type: application/json")
 
 // readBody reads a body up to a size; none at all is allowed.
 func readBody(r *http.Request, most int64) ([]byte, error) {

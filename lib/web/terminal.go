@@ -25,9 +25,11 @@ import (
 // Bounds of lines.
 const (
 	mostLines     = 32               // that run at a time
+	mostOwnLines  = 6                // of one visitor, or of all who have not logged in
 	mostColumns   = 500              // of a terminal
 	commandTime   = 5 * time.Minute  // a line of a script
 	terminalTime  = 24 * time.Hour   // a line of a terminal: it may follow something
+	anybodysTime  = 10 * time.Minute // a line of who has not logged in
 	mostCommand   = 1 << 20          // bytes of output that a script is given
 	terminalAlive = 15 * time.Second // so that somebody who is gone is found out
 )
@@ -67,26 +69,50 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request) error {
 
 // mayRun makes room for a line that may run for so long. Call done.
 func (s *Server) mayRun(w http.ResponseWriter, r *http.Request, most time.Duration) (ctx context.Context, done func(), err error) {
-	select {
-	case s.lines <- struct{}{}:
-	default:
-		return nil, nil, refused(http.StatusServiceUnavailable, "E_RATE", "%d lines run already", mostLines)
+	whose := ""
+	if who := visitorOf(r.Context()); who != nil {
+		whose = who.token
+	} else {
+		most = min(most, anybodysTime)
+	}
+	leave, ok := s.lines.enter(whose)
+	if !ok {
+		return nil, nil, refused(http.StatusServiceUnavailable, "E_RATE", "too many lines run already: %d of one visitor at the most, %d in all", mostOwnLines, mostLines)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), most)
-	go func() {
-		select {
-		case <-s.ending:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	go s.watch(ctx, cancel)
 	control := http.NewResponseController(w)
 	control.SetReadDeadline(time.Time{}) // of the connection: nothing more is to be read before the answer
 	control.SetWriteDeadline(time.Now().Add(most + writeTime))
 	return ctx, func() {
 		cancel()
-		<-s.lines
+		leave()
 	}, nil
+}
+
+// lines counts those that run, by whose they are.
+type lines struct {
+	mu   sync.Mutex
+	all  int
+	each map[string]int
+}
+
+func (l *lines) enter(whose string) (leave func(), ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all >= mostLines || l.each[whose] >= mostOwnLines {
+		return nil, false
+	}
+	l.all++
+	l.each[whose]++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.all--
+		if l.each[whose]--; l.each[whose] == 0 {
+			delete(l.each, whose)
+		}
+	}, true
 }
 
 func runToEnd(ctx context.Context, sh *shell.Shell, asked lineAsked) *ran {
@@ -116,7 +142,13 @@ func (s *Server) line(r *http.Request) (asked lineAsked, sh *shell.Shell, err er
 	if err = newQuery(r).check(); err != nil {
 		return asked, nil, err
 	}
+	if visitorOf(r.Context()) == nil && !s.isLocal(r) { // who may read everything may not have everything computed
+		return asked, nil, errNobody
+	}
 	b, err := readBody(r, maxBody)
+	if err == nil && mediaOf(r) != "application/json" {
+		err = errNotJSON
+	}
 	if err == nil {
 		err = decodeStrict(b, &asked)
 	}
@@ -155,11 +187,14 @@ func (s *Server) terminal(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	defer done()
+	done = sync.OnceFunc(done)
 	t := &terminalAnswer{control: http.NewResponseController(w), w: w}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("X-Accel-Buffering", "no")
-	go t.keepAlive(ctx)
+	var alive sync.WaitGroup
+	alive.Go(func() { t.keepAlive(ctx) })
+	defer alive.Wait() // before the answer is another request's
+	defer done()
 	out, errs := text.NewTerminalWriter(t), text.NewTerminalWriter(t)
 	width := max(asked.Columns, 20)
 	if asked.Plain {

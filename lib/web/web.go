@@ -41,7 +41,7 @@ type Server struct {
 	ending   chan struct{} // closed when the streams have to end
 
 	reader      *readerToken  // for lines of those who may read
-	lines       chan struct{} // holds a value for each that runs
+	lines       *lines        // that run
 	streams     chan struct{} // holds a value for each stream that is open
 	listeners   *crowd        // of streams
 	wrongCodes  *tries
@@ -83,7 +83,7 @@ func New(o Options) *Server {
 	}
 	s.listeners = newCrowd(maxStreamsFrom, s.isProxy)
 	s.visitors = newVisitors(s.main)
-	s.reader, s.lines = &readerToken{main: s.main}, make(chan struct{}, mostLines)
+	s.reader, s.lines = &readerToken{main: s.main}, &lines{each: map[string]int{}}
 	s.feed = newFeed(s.look)
 	s.bulletin = newBulletin(s.main)
 	s.reels.byTask = map[string]*reel{}
