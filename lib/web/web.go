@@ -218,6 +218,8 @@ func (s *Server) routes() []route {
 		{"POST /api/v1/tokens", byToken, s.json(s.makeToken)},
 		{"DELETE /api/v1/tokens/{id}", byToken, s.json(s.revokeToken)},
 		{"POST /api/v1/invites", byToken, s.json(s.makeInvite)},
+		{"GET /api/v1/openapi.json", byReader, s.plain(s.showDescription)},
+		{"GET /api", byReader, s.plain(s.showAPI)},
 
 		{"GET /stream/devices", byReader, s.stream(s.streamDevices)},
 		{"GET /stream/logs", byReader, s.stream(s.streamLogs)},
