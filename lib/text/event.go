@@ -18,7 +18,7 @@ var events = &noun[cluster.Event]{
 
 // Events prints a page of events: for people and in pipe text as the lines of a log.
 func (p *Printer) Events(page []cluster.Event) error {
-	if p.format != Text && p.format != Table {
+	if p.format != Text && p.format != Table || p.picked != nil {
 		return printPage(p, events, page)
 	}
 	p.turnTo(events.name)

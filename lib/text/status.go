@@ -19,11 +19,11 @@ var statuses = &noun[cluster.Status]{
 
 // Status prints how the cluster stands.
 func (p *Printer) Status(s cluster.Status) error {
-	switch p.format {
-	case Table:
+	switch {
+	case p.format == Table:
 		p.turnTo(statuses.name)
 		p.overview(&s)
-	case Text:
+	case p.format == Text && p.picked == nil:
 		p.turnTo(statuses.name)
 		p.statusLines(&s)
 	default:

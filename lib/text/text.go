@@ -83,6 +83,7 @@ type Printer struct {
 	csv    *csv.Writer  // into out
 	table  *table       // the one that is being printed, if any
 	last   string       // the noun that was printed last
+	picked []string     // columns of records; nil: all
 	err    error        // the first error of w
 }
 
@@ -115,7 +116,7 @@ func printPage[T any](p *Printer, n *noun[T], things []T) error {
 	case p.format == Table && begun:
 		p.table = newTable(n.columns, p.style)
 	case begun:
-		p.header(n.fields)
+		p.header(p.names(n.fields))
 	}
 	for i := range things {
 		switch p.format {
@@ -124,7 +125,7 @@ func printPage[T any](p *Printer, n *noun[T], things []T) error {
 		case JSON:
 			p.object(&things[i])
 		default:
-			p.record(n.record(&things[i]))
+			p.record(p.pick(n.fields, n.record(&things[i])))
 		}
 		if p.out.Len() > 64<<10 {
 			p.write()

@@ -3,6 +3,7 @@ package web
 import (
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,16 +14,17 @@ import (
 type shape struct {
 	media    string // what it is called in Accept
 	format   text.Format
-	document bool // one JSON value in the envelope, not JSON lines
+	document bool     // one JSON value in the envelope, not JSON lines
+	columns  []string // in this order; nil: all
 }
 
 // shapes are what the text API can do, the one that it likes best first.
 var shapes = []shape{
-	{"text/plain", text.Text, false},
-	{"text/csv", text.CSV, false},
-	{"text/tab-separated-values", text.TSV, false},
-	{"application/json", text.JSON, true},
-	{"application/x-ndjson", text.JSON, false},
+	{media: "text/plain", format: text.Text},
+	{media: "text/csv", format: text.CSV},
+	{media: "text/tab-separated-values", format: text.TSV},
+	{media: "application/json", format: text.JSON, document: true},
+	{media: "application/x-ndjson", format: text.JSON},
 }
 
 func (s *shape) contentType() string {
@@ -47,6 +49,21 @@ func (q *query) shape(r *http.Request) shape {
 		q.fail(invalid("unknown format %.40q: one of text, csv, tsv, json", f))
 		return shape{}
 	}
+}
+
+// columns is which columns are wanted, of those that the noun has.
+func (q *query) columns(noun string, f text.Format) (names []string) {
+	known := text.Columns(noun)
+	for _, name := range q.list("columns") {
+		if !slices.Contains(known, name) {
+			q.fail(invalid("unknown column %.40q: possible are %s", name, strings.Join(known, ", ")))
+		}
+		names = append(names, name)
+	}
+	if names != nil && f == text.JSON {
+		q.fail(invalid("columns are of text, csv and tsv; of JSON /api/v1 gives some fields with ?fields="))
+	}
+	return names
 }
 
 // accepted chooses what the Accept headers like best.

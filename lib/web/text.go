@@ -15,12 +15,17 @@ import (
 // printing prints something of the cluster, as a command does.
 type printing func(context.Context, *client.Client, *text.Printer) error
 
-// text serves what parse makes of the parameters. The list that it prints has a name where it becomes one JSON document.
-func (s *Server) text(list string, parse func(*query) printing) http.Handler {
+// text serves what parse makes of the parameters: some of a noun. A list of them has its name where it becomes one JSON document.
+func (s *Server) text(noun string, parse func(*query) printing) http.Handler {
+	list := noun
+	if noun == "status" { // there is one
+		list = ""
+	}
 	return s.plain(func(w http.ResponseWriter, r *http.Request) error {
 		q := newQuery(r)
 		print := parse(q)
 		shape := q.shape(r)
+		shape.columns = q.columns(noun, shape.format)
 		if err := q.check(); err != nil {
 			return err
 		}
@@ -56,6 +61,7 @@ func (o *output) end() {
 // print prints it all. After an answer has begun it is too late for an error: then the connection breaks.
 func (o *output) print(c *client.Client, print printing) error {
 	p := text.NewPrinter(o, o.shape.format, text.Style{Width: -1, Now: time.Now()})
+	p.Pick(o.shape.columns)
 	err := print(o.ctx, c, p)
 	if err == nil {
 		err = p.Flush()

@@ -176,7 +176,7 @@ func (s *Server) routes() []route {
 		{"GET /metrics", byReader, s.plain(s.metrics)},
 
 		{"GET /text/devices", byReader, s.text("devices", printDevices)},
-		{"GET /text/status", byReader, s.text("", printStatus)},
+		{"GET /text/status", byReader, s.text("status", printStatus)},
 		{"GET /text/tasks", byReader, s.text("tasks", printTasks)},
 		{"GET /text/logs", byReader, s.text("events", printEvents)},
 		{"GET /text/events", byReader, s.text("events", printEvents)},
