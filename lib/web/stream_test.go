@@ -139,7 +139,7 @@ func TestMainNodeMoves(t *testing.T) {
 		if got := s.get("/"); got.status != 503 || !strings.Contains(got.body, `role="alert"`) {
 			t.Error(got)
 		}
-		for _, path := range []string{"/text/status", "/text/tasks", "/stream/logs", "/stream/devices", "/api/v1/devices"} {
+		for _, path := range []string{"/text/status", "/text/tasks", "/stream/logs", "/stream/devices", "/stream/tasks", "/stream/all", "/stream/tasks/t00000000/output", "/api/v1/devices", "/text/tasks/t00000000/output"} {
 			if got := s.get(path); got.status != 503 || got.header.Get("Retry-After") != "2" {
 				t.Errorf("%s: %v", path, got)
 			}
@@ -151,7 +151,7 @@ func TestMainNodeMoves(t *testing.T) {
 		t.Error(got)
 	}
 	auth := "Authorization: Bearer " + s.token(wire.RoleSubmit)
-	logs, devices := s.events("/stream/logs"), s.events("/stream/devices")
+	logs, devices, all := s.events("/stream/logs"), s.events("/stream/devices"), s.events("/stream/all")
 	logs.until("main node started")
 	devices.next()
 	first.stop()
@@ -171,5 +171,10 @@ func TestMainNodeMoves(t *testing.T) {
 	logs.until("main node started")
 	logs.until("job_submitted")
 	for devices.next().name != "devices" {
+	}
+	for want := []string{"away", "devices", "job"}; len(want) > 0; {
+		if all.next().name == want[0] {
+			want = want[1:]
+		}
 	}
 }

@@ -288,6 +288,40 @@ func (o *outputReader) tellAway(err error) error {
 	return o.write(frame("", "away", awayData(err)))
 }
 
+// endLine ends the line of a value.
+func (o *outputReader) endLine() error {
+	if !task.IsValue(o.task.Type) || o.only == task.Stderr {
+		return nil
+	}
+	if o.last == 0 && o.seen.position > 0 { // it was all read before, but for this newline
+		if err := o.reading()(o.ctx, o.lookBack); err != nil {
+			return err
+		}
+	}
+	if o.last == 0 || o.last == '\n' {
+		return nil
+	}
+	return o.write([]byte{'\n'})
+}
+
+// lookBack finds what was printed last, if what was seen is all there is.
+func (o *outputReader) lookBack(ctx context.Context, c *client.Client) error {
+	last, end := byte(0), mark{}
+	for p, err := range c.Output(ctx, wire.FollowOutput{Task: o.task.ID.String(), Attempt: o.seen.attempt}) {
+		if err != nil {
+			return err
+		}
+		end = endOf(&p)
+		if p.Stream == task.Stdout && len(p.Data) > 0 {
+			last = p.Data[len(p.Data)-1]
+		}
+	}
+	if end == o.seen {
+		o.last = last
+	}
+	return nil
+}
+
 // outputEnd is how a task ended.
 type outputEnd struct {
 	Attempt  int        `json:"attempt"`
@@ -300,10 +334,7 @@ type outputEnd struct {
 // tellEnd tells that there will be no more. A value gets the newline that is not part of it, as from rc-logs.
 func (o *outputReader) tellEnd() error {
 	if o.raw {
-		if task.IsValue(o.task.Type) && o.last != 0 && o.last != '\n' {
-			return o.write([]byte{'\n'})
-		}
-		return nil
+		return o.endLine()
 	}
 	if !o.task.State.Ended() {
 		if err := o.catchUp(); err != nil {

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/task"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
@@ -150,6 +152,47 @@ func TestOutputOfManyAttempts(t *testing.T) {
 	}
 	if v := s.events("/stream/tasks/"+id+"/output", "Last-Event-ID: 1:6").next(); v.id != "2:6" {
 		t.Errorf("after the first attempt: %v", v)
+	}
+}
+
+// TestEndOfAValue: its newline comes once, also to who breaks off before it.
+func TestEndOfAValue(t *testing.T) {
+	s := newSite(t)
+	startWorker(t, s.data, "pixel-3a")
+	id := s.submit(echo)[0]
+	s.finished(id)
+	for query, want := range map[string]string{"": "hello\n", "&from=1:2": "llo\n", "&from=1:5": "\n", "&from=1:6": "", "&stream=stderr": "", "&stream=stdout": "hello\n"} {
+		if got := s.get("/stream/tasks/" + id + "/output?format=raw" + query); got.body != want {
+			t.Errorf("%s: %q", query, got.body)
+		}
+	}
+}
+
+// unbuffered is an answer that takes deadlines.
+type unbuffered struct {
+	*httptest.ResponseRecorder
+}
+
+func (unbuffered) SetWriteDeadline(time.Time) error { return nil }
+func (unbuffered) FlushError() error                { return nil }
+
+// TestGap: who has seen what is of another life of the main node, or what is kept no more, is told so.
+func TestGap(t *testing.T) {
+	w := unbuffered{httptest.NewRecorder()}
+	st := &stream{w: w, control: http.NewResponseController(w), ctx: t.Context()}
+	r := &reader{telling: &telling{stream: st, seen: &wire.FollowEvents{After: 15}}}
+	if again, err := r.tell(&news{resets: 1, newest: 12}); !again || err != nil || r.seen.After != 12 {
+		t.Errorf("%v, %v, after %d", again, err, r.seen.After)
+	}
+	if got := w.Body.String(); got != "id: 12\nevent: gap\ndata: {\"after\":12,\"to\":12}\n\n" {
+		t.Errorf("%q", got)
+	}
+	s := newSite(t)
+	if first, err := firstAfter(t.Context(), s.client(), 0); first != 1 || err != nil {
+		t.Errorf("%d, %v", first, err)
+	}
+	if first, err := firstAfter(t.Context(), s.client(), 1<<40); first != 0 || err != nil {
+		t.Errorf("%d, %v", first, err)
 	}
 }
 
