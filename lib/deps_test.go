@@ -59,29 +59,11 @@ var forbidden = map[string]string{
 
 // owners says which package alone may import a library from outside. Tests of a package may import what owns as well.
 var owners = map[string]string{
-	"github.com/mattn/go-sqlite3":         "lib/store",
-	"github.com/shirou/gopsutil/v3":       "lib/profile",
-	"mvdan.cc/sh/v3":                      "lib/shell",
-	"github.com/chromedp/cdproto":         "testscripts/browser", // a module of its own
-	"github.com/chromedp/chromedp":        "testscripts/browser",
-	"rsc.io/qr":                           "lib/text",
-	"github.com/alecthomas/kong":          "lib/cli",
-	"github.com/DeRuina/timberjack":       "lib/cli",
-	"github.com/coreos/go-systemd/v22":    "lib/cli",
-	"github.com/fsnotify/fsnotify":        "lib/reload",
-	"github.com/prometheus/client_golang": "lib/web",
-	"github.com/prometheus/client_model":  "lib/web",
-	"github.com/prometheus/common":        "lib/web",
-	"github.com/rogpeppe/go-internal":     "testscripts",
-	"golang.org/x/sys":                    "lib/executor lib/profile lib/cli lib/worker lib/mainnode testscripts",
-	"github.com/anishathalye/porcupine":   "lib/proof",
-	"golang.org/x/term":                   "lib/cli",
-	"golang.org/x/time":                   "lib/worker",
-	"golang.org/x/net":                    "lib/discovery",
 	"github.com/mattn/go-sqlite3":              "lib/store",
 	"github.com/shirou/gopsutil/v3":            "lib/profile",
 	"mvdan.cc/sh/v3":                           "lib/shell",
-	"github.com/itchyny/gojq":                  "lib/shell",
+	"github.com/chromedp/cdproto":              "testscripts/browser", // a module of its own
+	"github.com/chromedp/chromedp":             "testscripts/browser",
 	"rsc.io/qr":                                "lib/text",
 	"github.com/alecthomas/kong":               "lib/cli",
 	"github.com/DeRuina/timberjack":            "lib/cli",
@@ -90,13 +72,14 @@ var owners = map[string]string{
 	"github.com/prometheus/client_golang":      "lib/web",
 	"github.com/prometheus/client_model":       "lib/web",
 	"github.com/prometheus/common":             "lib/web",
-	"github.com/santhosh-tekuri/jsonschema/v6": "lib/web", // its tests
 	"github.com/rogpeppe/go-internal":          "testscripts",
 	"golang.org/x/sys":                         "lib/executor lib/profile lib/cli lib/worker lib/mainnode testscripts",
 	"github.com/anishathalye/porcupine":        "lib/proof",
 	"golang.org/x/term":                        "lib/cli",
 	"golang.org/x/time":                        "lib/worker",
 	"golang.org/x/net":                         "lib/discovery",
+	"github.com/itchyny/gojq":                  "lib/shell",
+	"github.com/santhosh-tekuri/jsonschema/v6": "lib/web", // its tests
 }
 
 func TestFloors(t *testing.T) {

@@ -55,7 +55,7 @@ func (s *Server) isOpen(r *http.Request) bool { return s.options.PublicRead || s
 
 // isLocal says whether a user of this host asks.
 func (s *Server) isLocal(r *http.Request) bool {
-	return s.place.loopback && peerOf(r.RemoteAddr).IsLoopback() && !isForwarded(r) && !s.isProxy(peerOf(r.RemoteAddr))
+	return s.place.loopback && peerOf(r.RemoteAddr).IsLoopback() && !isForwarded(r)
 }
 
 // tokenOf is the token that a request brings: a session's in the cookie, any other in a header; empty: none.

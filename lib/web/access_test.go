@@ -129,7 +129,6 @@ type intruder struct {
 	name                    string
 	headers                 []string
 	anybody, reads, changes int // 0: it is theirs to ask
-	anybody, reads, changes int // on loopback; 0: not looked at
 	beyondReads             int // where that is another one
 }
 

@@ -176,7 +176,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	startWorker(t, s.data, "pixel-3a")
 	changes := s.events("/stream/devices")
 	changes.until(`"status":"online"`)
-	failing := shell("printf 'a\\377'; echo oops >&2; exit 3")
+	failing := script("printf 'a\\377'; echo oops >&2; exit 3")
 	failing.Name, failing.Retries, failing.Backoff, failing.Requirements.Tags = "b", 1, 0.1, nil
 	needy := task.Spec{Type: "custom-type", Requirements: task.Requirements{CPUCores: 1000, Tags: []string{"x"}}, Provision: task.Provision{Limits: &task.Limits{Memory: 1 << 30}}, Timeout: 5, Retries: 1,
 		Policy: task.Policy{Exclusive: true, RetryOn: []int{1}}, Priority: task.High}
@@ -231,6 +231,10 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	ask("GET "+v+"/devices/{id}", v+"/devices/nobody", "", 404)
 	ask("GET "+v+"/devices/{id}/status", v+"/devices/pixel-3a/status", "", 200)
 	ask("GET /api", "/api", "", 200)
+	ask("GET "+v+"/complete", v+"/complete?line=rc-status+d", "", 200)
+	ask("POST "+v+"/command", v+"/command", `{"command":"rc-status devices","format":"json"}`, 200)
+	ask("POST "+v+"/command", v+"/command", `{"command":"exit 3","format":"yaml"}`, 400)
+	ask("POST "+v+"/terminal", v+"/terminal", `{"command":"echo hello","columns":80}`, 200)
 
 	for _, c := range []struct {
 		pattern, path, body string
