@@ -234,6 +234,27 @@ func TestManyFollowOneOutput(t *testing.T) {
 	}
 }
 
+// TestManyFollowAll: a hundred open pages are one subscription of the main node.
+func TestManyFollowAll(t *testing.T) {
+	s := newSite(t)
+	var open []*events
+	for range 100 {
+		open = append(open, s.events("/stream/all"))
+	}
+	id := s.submit(echo)[0]
+	for _, o := range open {
+		for o.next().name != "job" {
+		}
+	}
+	m, err := s.client().Metrics(t.Context())
+	if err != nil || m.Sessions > 5 { // rc-web's for questions and for events, and two of this test
+		t.Errorf("%d sessions, %v", m.Sessions, err)
+	}
+	if got := s.get("/api/v1/tasks/" + id); got.status != 200 {
+		t.Error(got)
+	}
+}
+
 // TestTaskStream: each state that a task moves to, filtered, and from where one was.
 func TestTaskStream(t *testing.T) {
 	s := newSite(t)
