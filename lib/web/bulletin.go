@@ -310,11 +310,11 @@ func (j *bulletin) after(seq int64) news {
 
 // frameOf is an event of a stream: its number, its name if it has one, and one line of data if it has any.
 func frameOf(id int64, name string, data []byte) []byte {
-	return frame(strconv.FormatInt(id, 10), name, data)
+	return framed(strconv.FormatInt(id, 10), name, data)
 }
 
-// frame is the same with any id; without one, what the reader has seen last stays what it is.
-func frame(id, name string, data []byte) []byte {
+// framed is the same with any id; without one, what the reader has seen last stays what it is.
+func framed(id, name string, data []byte) []byte {
 	var b bytes.Buffer
 	b.Grow(len(data) + 64)
 	if id != "" {

@@ -77,7 +77,7 @@ type told struct {
 // say writes an event about what a view shows.
 func (t *told) say(v *view, name, data string) error {
 	if t.full {
-		return t.write(frame("", name, []byte(data)))
+		return t.write(framed("", name, []byte(data)))
 	}
 	return t.event(v.seq, name, []byte(data))
 }

@@ -276,7 +276,7 @@ func (o *outputReader) say(id, name string, data any) error {
 	if err != nil {
 		return err
 	}
-	return o.write(frame(id, name, b))
+	return o.write(framed(id, name, b))
 }
 
 // tellAway tells once that nothing can be read now. Bytes just wait.
@@ -285,7 +285,7 @@ func (o *outputReader) tellAway(err error) error {
 		return nil
 	}
 	o.away = true
-	return o.write(frame("", "away", awayData(err)))
+	return o.write(framed("", "away", awayData(err)))
 }
 
 // endLine ends the line of a value.
