@@ -19,6 +19,15 @@ func (c *Client) Ping(ctx context.Context) error {
 	return c.ask(ctx, wire.TypePing, nothing{}, nil)
 }
 
+// Role is what the main node lets this client do.
+func (c *Client) Role(ctx context.Context) (wire.Role, error) {
+	k, _, err := c.connection(ctx)
+	if err != nil {
+		return "", err
+	}
+	return k.role, nil
+}
+
 // Status is how the cluster stands.
 func (c *Client) Status(ctx context.Context) (cluster.Status, error) {
 	var s cluster.Status

@@ -26,6 +26,7 @@ var alive = net.KeepAliveConfig{Enable: true, Idle: 20 * time.Second, Interval: 
 type conn struct {
 	*wire.Conn
 	main string
+	role wire.Role     // that the main node knows it by
 	done chan struct{} // closed when the goroutine has ended; nil without one
 
 	mu      sync.Mutex
@@ -84,10 +85,10 @@ func (k *conn) hello(o *Options) error {
 	if err != nil {
 		return met(k.main, err)
 	}
-	if m.Type == wire.TypeWelcome {
-		return nil
-	}
-	return reply(&m, wire.TypeWelcome, nil)
+	var welcome wire.Welcome
+	err = reply(&m, wire.TypeWelcome, &welcome)
+	k.role = welcome.Role
+	return err
 }
 
 func (k *conn) nextID() string {

@@ -27,3 +27,25 @@ func QR(s string) (string, error) {
 	}
 	return b.String(), nil
 }
+
+// QRPath draws it as the path of an SVG image, one unit a module: fill it dark, on light. The image is size units wide and high, with the frame.
+func QRPath(s string) (path string, size int, err error) {
+	code, err := qr.Encode(s, qr.L)
+	if err != nil {
+		return "", 0, fmt.Errorf("draw a QR code: %w", err)
+	}
+	var b strings.Builder
+	for y := range code.Size {
+		for x := 0; x < code.Size; {
+			n := 0
+			for code.Black(x+n, y) {
+				n++
+			}
+			if n > 0 {
+				fmt.Fprintf(&b, "M%d %dh%dv1h-%dz", x+quiet, y+quiet, n, n)
+			}
+			x += n + 1
+		}
+	}
+	return b.String(), code.Size + 2*quiet, nil
+}

@@ -19,6 +19,7 @@ type TerminalWriter struct {
 	held   []byte // the beginning of a character or of a sequence whose end has not come yet
 	out    []byte
 	styled bool // a colour or the like is on
+	plain  bool // colours go
 	eye    visible.Eye
 	line   int   // bytes of the line that are shown
 	more   int64 // bytes of it that are left out
@@ -26,6 +27,9 @@ type TerminalWriter struct {
 
 // NewTerminalWriter returns a TerminalWriter that writes to w.
 func NewTerminalWriter(w io.Writer) *TerminalWriter { return &TerminalWriter{w: w} }
+
+// NewPlainWriter returns one that leaves colours out, for what shows none.
+func NewPlainWriter(w io.Writer) *TerminalWriter { return &TerminalWriter{w: w, plain: true} }
 
 // Write takes the next piece of output; pieces may end within a character or a sequence.
 func (t *TerminalWriter) Write(p []byte) (int, error) {
@@ -125,6 +129,9 @@ func (t *TerminalWriter) endLine() {
 
 // style shows an SGR sequence. It counts for nothing in the line, and is shown in the part that is left out, too, where colours may end.
 func (t *TerminalWriter) style(sequence []byte) {
+	if t.plain {
+		return
+	}
 	kept, some := harmless(sequence[2 : len(sequence)-1])
 	if !some {
 		return
