@@ -113,8 +113,6 @@ func (s *Server) turnAway(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case browses && problem.status == http.StatusUnauthorized:
 		http.Redirect(w, r, "/login", http.StatusSeeOther)
-	case browses && problem.status == http.StatusServiceUnavailable:
-		s.showAway(w, r, withoutPlace(err))
 	default:
 		s.refuse(w, r, withoutPlace(err))
 	}

@@ -17,7 +17,7 @@ func (s *Server) handler() http.Handler {
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, refused(http.StatusForbidden, "E_ORIGIN", "a page of another site may not do this"))
 	}))
-	return s.logged(withHeaders(s.checkHost(origin.Handler(s.tidy(s.mux())))))
+	return s.logged(withHeaders(compressed(s.checkHost(origin.Handler(s.tidy(s.mux()))))))
 }
 
 func withHeaders(next http.Handler) http.Handler {

@@ -18,7 +18,7 @@ import (
 //go:embed login.html
 var loginSource string
 
-var loginTemplate = template.Must(template.New("login").Parse(loginSource))
+var loginTemplate = template.Must(template.New("login").Funcs(template.FuncMap{"static": staticAddress}).Parse(loginSource))
 
 // loginView is what the page shows on which one logs in.
 type loginView struct {

@@ -91,7 +91,7 @@ func refusalOf(err error) (*refusal, time.Duration) {
 	return refused(status, e.Code, "%s", e.Text), max(e.Wait(), soon)
 }
 
-// refuse answers with an error: with JSON where JSON is spoken, elsewhere with a line.
+// refuse answers with an error: with JSON where JSON is spoken, browsers with a page, elsewhere with a line.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	problem, wait := refusalOf(err)
 	if problem.status >= 500 {
@@ -104,6 +104,10 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	setRetryAfter(w, problem.status, wait)
 	if strings.HasPrefix(r.URL.Path, "/api/") || mediaOf(r) == "application/json" {
 		writeJSON(w, problem.status, &envelope{Status: "error", Message: problem.message, Code: problem.code})
+		return
+	}
+	if isPage(r) {
+		s.showTrouble(w, r, problem)
 		return
 	}
 	h.Set("Content-Type", "text/plain; charset=utf-8")

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/client"
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
@@ -33,7 +34,9 @@ func (s *Server) look(ctx context.Context) (status cluster.Status, devices []dev
 	if status, err = s.status(ctx); err != nil {
 		return status, nil, err
 	}
-	devices, err = s.devices(ctx)
+	if devices, err = s.devices(ctx); err == nil {
+		s.history.add(time.Now(), &status, devices)
+	}
 	return status, devices, err
 }
 

@@ -107,27 +107,42 @@ func (body *submission) check() error {
 	return nil
 }
 
+// Why nothing was done with a task.
+const (
+	isOver    = "is over"
+	notFailed = "has not failed, timed out or been cancelled"
+)
+
 type acted struct {
 	Task task.ID `json:"task_id"`
 }
 
 func (s *Server) cancel(ctx context.Context, r *http.Request) (any, error) {
-	return s.act(ctx, r, "is over", (*client.Client).Cancel)
+	return s.act(ctx, r, isOver, (*client.Client).Cancel)
 }
 
 func (s *Server) retry(ctx context.Context, r *http.Request) (any, error) {
-	return s.act(ctx, r, "has not failed, timed out or been cancelled", (*client.Client).Retry)
+	return s.act(ctx, r, notFailed, (*client.Client).Retry)
 }
 
-// act does something with the task of the path. That it did nothing is an error, for a reason.
+// act does something with the task of the path.
 func (s *Server) act(ctx context.Context, r *http.Request, reason string, do func(*client.Client, context.Context, wire.Select) (int, error)) (any, error) {
 	who, err := s.change(r, noBody)
 	if err != nil {
 		return nil, err
 	}
+	id, err := actOn(ctx, who, r.PathValue("id"), reason, do)
+	if err != nil {
+		return nil, err
+	}
+	return &acted{id}, nil
+}
+
+// actOn does something with a task. That it did nothing is an error, for a reason.
+func actOn(ctx context.Context, who *visitor, id, reason string, do func(*client.Client, context.Context, wire.Select) (int, error)) (task.ID, error) {
 	var t task.Task
-	err = who.once(func(c *client.Client) (err error) {
-		if t, err = c.Task(ctx, r.PathValue("id")); err != nil {
+	err := who.once(func(c *client.Client) (err error) {
+		if t, err = c.Task(ctx, id); err != nil {
 			return err
 		}
 		n, err := do(c, ctx, wire.Select{Tasks: []string{t.ID.String()}})
@@ -136,10 +151,7 @@ func (s *Server) act(ctx context.Context, r *http.Request, reason string, do fun
 		}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &acted{t.ID}, nil
+	return t.ID, err
 }
 
 // noBody accepts nothing, or an object without fields.

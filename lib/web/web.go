@@ -38,6 +38,7 @@ type Server struct {
 	feed     *feed
 	bulletin *bulletin
 	reels    reels
+	history  *history
 	ending   chan struct{} // closed when the streams have to end
 
 	reader      *readerToken  // for lines of those who may read
@@ -87,6 +88,11 @@ func New(o Options) *Server {
 	s.feed = newFeed(s.look)
 	s.bulletin = newBulletin(s.main)
 	s.reels.byTask = map[string]*reel{}
+	s.history = newHistory()
+	s.history.look = func(ctx context.Context) error {
+		_, _, err := s.look(ctx)
+		return err
+	}
 	return s
 }
 
@@ -102,6 +108,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	var group sync.WaitGroup
 	group.Go(func() { s.feed.run(inside) })
 	group.Go(func() { s.bulletin.run(inside) })
+	group.Go(func() { s.history.run(inside) })
 	if c := s.options.Certificate; c != nil {
 		server.TLSConfig = c.config()
 		group.Go(func() { c.keep(inside) })
@@ -169,11 +176,28 @@ func (s *Server) routes() []route {
 		{"POST /login", byAnybody, s.plain(s.login)},
 		{"GET /static/login.js", byAnybody, s.plain(s.loginStatic)},
 		{"GET /static/page.css", byAnybody, s.plain(s.loginStatic)},
+		{"GET /static/theme.js", byAnybody, s.plain(s.loginStatic)},
 		{"POST /logout", byToken, s.plain(s.logout)},
 
 		{"GET /{$}", byReader, s.plain(s.page)},
 		{"GET /static/{name}", byReader, s.plain(s.static)},
 		{"GET /metrics", byReader, s.plain(s.metrics)},
+
+		{"GET /devices", byReader, s.view("devices", "/devices", s.devicesView)},
+		{"GET /devices/{id}", byReader, s.view("device", "/devices", s.deviceView)},
+		{"GET /tasks", byReader, s.view("tasks", "/tasks", s.tasksView)},
+		{"GET /tasks/{id}", byReader, s.view("task", "/tasks", s.taskView)},
+		{"GET /logs", byReader, s.view("logs", "/logs", s.logsView)},
+		{"GET /charts", byReader, s.view("charts", "/charts", s.chartsView)},
+		{"GET /join", byReader, s.view("join", "/join", s.joinView)},
+		{"GET /help", byReader, s.plain(s.help)},
+		{"POST /devices/{id}/drain", byToken, s.form(s.drainForm)},
+		{"POST /devices/{id}/undrain", byToken, s.form(s.undrainForm)},
+		{"POST /devices/{id}/approve", byToken, s.form(s.approveForm)},
+		{"POST /devices/{id}/remove", byToken, s.form(s.removeForm)},
+		{"POST /tasks/{id}/cancel", byToken, s.form(s.cancelForm)},
+		{"POST /tasks/{id}/retry", byToken, s.form(s.retryForm)},
+		{"POST /join", byToken, s.plain(s.invite)},
 
 		{"GET /text/devices", byReader, s.text("devices", printDevices)},
 		{"GET /text/status", byReader, s.text("status", printStatus)},

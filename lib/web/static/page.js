@@ -1,47 +1,199 @@
 "use strict";
-// Shows the page anew when a device changed, and every ten seconds while it is looked at.
+// Keeps a page as it would be if it were loaded anew: when a stream tells of a change, and now and then, the same address is fetched, and what differs is
+// changed in place. So focus, selection, scrolling and what is open stay.
 
-let due = 0;
+// morph makes of an element what the fresh one is. What is marked as kept is its reader's.
+function morph(old, fresh) {
+	if (old.nodeType !== Node.ELEMENT_NODE) return retext(old, fresh.data);
+	for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+	for (const { name } of [...old.attributes]) if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
+	if (old.hasAttribute("data-kept")) return;
+	const atEnd = old.scrollTop > 0 && old.scrollTop + old.clientHeight >= old.scrollHeight - 2;
+	remake(old, fresh);
+	if (atEnd) old.scrollTop = old.scrollHeight;
+}
 
+// retext changes only what differs of a text, so that a selection in the rest stays.
+function retext(node, data) {
+	const was = node.data, most = Math.min(was.length, data.length);
+	let head = 0, tail = 0;
+	while (head < most && was[head] === data[head]) head++;
+	while (tail < most - head && was[was.length - 1 - tail] === data[data.length - 1 - tail]) tail++;
+	if (was !== data) node.replaceData(head, was.length - head - tail, data.slice(head, data.length - tail));
+}
+
+const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && (a.id || "") === (b.id || "");
+
+// remake makes the children those of the fresh element. Who has an id stays itself wherever it goes.
+function remake(old, fresh) {
+	const wanted = new Set(Array.from(fresh.children, (c) => c.id));
+	const known = new Map(Array.from(old.children, (c) => [c.id, c]));
+	let at = old.firstChild;
+	for (const f of [...fresh.childNodes]) {
+		while (at && at.id && !wanted.has(at.id)) at = drop(at);
+		const mine = f.id && known.get(f.id);
+		if (mine && mine !== at) {
+			move(old, mine, at);
+			at = mine;
+		}
+		if (at && alike(at, f)) {
+			const next = at.nextSibling;
+			morph(at, f);
+			at = next;
+		} else {
+			old.insertBefore(document.adoptNode(f), at);
+		}
+	}
+	while (at) at = drop(at);
+}
+
+function drop(node) {
+	const next = node.nextSibling;
+	node.remove();
+	return next;
+}
+
+// move keeps focus and what is open where the browser can.
+function move(parent, node, before) {
+	if (parent.moveBefore) parent.moveBefore(node, before);
+	else parent.insertBefore(node, before);
+}
+
+const main = document.getElementById("main");
+const every = 1000 * (main.dataset.every || 0);
+let due = 0, last = 0, asking = false, stream = null;
+
+// load fetches the page. It may have become an error, which is a page too; or the session is over, which leads to the login.
 function load() {
 	due = 0;
-	if (document.hidden || !getSelection().isCollapsed) return; // nobody looks, or somebody copies
+	if (document.hidden || asking) return;
+	asking = true;
+	last = Date.now();
 	const page = new XMLHttpRequest(); // reads HTML without running it
 	page.responseType = "document";
-	page.onload = () => {
-		if (page.status === 401) location.assign("/login"); // the session is over
-		const fresh = page.response && page.response.querySelector("main");
-		if (!fresh) return;
-		document.querySelector("main").replaceWith(document.adoptNode(fresh));
+	page.onloadend = () => {
+		asking = false;
+		if (!page.response) return live("rc-web does not answer", true);
+		if (page.responseURL && new URL(page.responseURL).pathname !== location.pathname) return location.assign("/login");
+		for (const id of ["node", "main"]) {
+			const fresh = page.response.getElementById(id);
+			if (fresh) morph(document.getElementById(id), fresh);
+		}
 		document.title = page.response.title;
+		if (!stream) live("live", page.status >= 400);
+		connect();
 	};
-	page.open("GET", "/");
+	page.open("GET", location.href.split("#")[0]);
+	page.setRequestHeader("Accept", "text/html");
 	page.send();
 }
 
+// changed loads the page soon, and not more often than once in a second.
 function changed() {
-	if (!due) due = setTimeout(load, 300);
+	if (!due) due = setTimeout(load, Math.max(200, 1000 - (Date.now() - last)));
 }
 
+// live says in few words how the page stands.
 function live(text, lost) {
 	const mark = document.getElementById("live");
-	mark.hidden = false;
-	mark.textContent = text;
-	mark.classList.toggle("lost", lost);
+	if (mark.textContent !== text) mark.textContent = text;
+	mark.className = lost ? "lost" : "on";
+}
+
+// tell says what has changed: not more than a reader who hears it can follow.
+let told = 0;
+function tell(text) {
+	if (Date.now() - told < 3000) return;
+	told = Date.now();
+	live(text, false);
+}
+
+const states = new Map();
+
+// What the streams tell, by the name of the event.
+const heard = {
+	devices(data) {
+		for (const d of data.devices) states.set(d.device_id, d.status);
+		live("live", false);
+	},
+	device(d) {
+		if (states.get(d.device_id) !== d.status) tell(d.device_id + " is " + d.status);
+		states.set(d.device_id, d.status);
+	},
+	removed: (d) => tell(d.device_id + " was removed"),
+	message: (e) => e.text && tell(e.text),
+	output() {},
+	away: () => live("main node away", true),
+};
+
+function hear(kind, event) {
+	let data = {};
+	try {
+		data = JSON.parse(event.data);
+	} catch { /* it is enough to know that something came */ }
+	if (heard[kind]) heard[kind](data);
+	changed();
 }
 
 function connect() {
-	const stream = new EventSource("/stream/devices");
-	for (const kind of ["devices", "device", "removed"]) {
-		stream.addEventListener(kind, () => { live("live", false); changed(); });
-	}
-	stream.addEventListener("away", () => { live("main node away", true); changed(); });
+	const from = main.dataset.live;
+	if (!from || stream && stream.from === from || document.hidden) return;
+	disconnect();
+	let met = false;
+	stream = new EventSource(from);
+	stream.from = from;
+	stream.onopen = () => {
+		met = true;
+		live("live", false);
+	};
+	for (const kind of Object.keys(heard)) stream.addEventListener(kind, (e) => hear(kind, e));
 	stream.onerror = () => {
-		live("connecting", true);
-		if (stream.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
+		if (met) live("connecting", true);
+		if (stream.readyState !== EventSource.CLOSED) return;
+		if (met) setTimeout(() => { disconnect(); connect(); }, 5000);
 	};
 }
 
-connect();
-setInterval(changed, 10000);
-document.addEventListener("visibilitychange", changed);
+function disconnect() {
+	if (stream) stream.close();
+	stream = null;
+}
+
+// The keys of the navigation, also with Alt and a digit where a browser has other uses for them.
+function pressed(e) {
+	if (e.ctrlKey || e.metaKey || e.shiftKey) return;
+	const key = e.altKey ? (/^Digit[1-6]$/.test(e.code) ? "F" + e.code[5] : "") : e.key;
+	const tab = /^F[1-6]$/.test(key) && document.querySelector("nav a[data-key=" + key + "]");
+	if (!tab) return;
+	e.preventDefault();
+	e.stopPropagation();
+	location.assign(tab.href);
+}
+
+function themes() {
+	const choice = document.getElementById("theme"), root = document.documentElement;
+	if (!choice) return;
+	choice.closest("label").hidden = false;
+	choice.value = root.dataset.theme || "auto";
+	choice.addEventListener("change", () => {
+		const auto = choice.value === "auto";
+		if (auto) delete root.dataset.theme;
+		else root.dataset.theme = choice.value;
+		try {
+			if (auto) localStorage.removeItem("rc-theme");
+			else localStorage.setItem("rc-theme", choice.value);
+		} catch { /* nothing is kept here */ }
+	});
+}
+
+themes();
+addEventListener("keydown", pressed, true);
+if (every) {
+	connect();
+	setInterval(() => Date.now() - last >= every && changed(), every);
+	document.addEventListener("visibilitychange", () => {
+		if (document.hidden) return disconnect();
+		connect();
+		changed();
+	});
+}
