@@ -86,10 +86,12 @@ func (s *site) state() string {
 // of makes a request of a route.
 func (r *route) of(id string) (method, path, body string) {
 	method, path, _ = strings.Cut(r.pattern, " ")
+	if strings.Contains(path, "/devices/") {
+		id = "pixel-3a"
+	}
 	path = strings.NewReplacer("{$}", "", "{name}", "page.js", "{id}", id).Replace(path)
 	switch {
-	case strings.HasPrefix(path, "/api/v1/devices/"+id):
-		path = strings.Replace(path, id, "pixel-3a", 1)
+	case strings.HasPrefix(path, "/api/v1/devices/"):
 		if method == "POST" {
 			body = "{}"
 		}
@@ -105,11 +107,29 @@ func (r *route) of(id string) (method, path, body string) {
 		body = `{"code":"rcl1_aaaaaaaaaa_aaaaaaaaaaaaaaaaaaaaaaaaaa"}`
 	case path == "/api/v1/command" || path == "/api/v1/terminal":
 		body = `{"command":"rc-submit -- true; rc-ctl token make admin; rc-ctl cancel --state queued; rc-ctl remove pixel-3a"}`
+	case method == "POST" && r.isForm():
+		body = "name=pixel-3a"
 	case method == "POST":
 		body = "{}"
 	}
 	return method, path, body
 }
+
+// isForm says whether a page's form is sent there.
+func (r *route) isForm() bool {
+	_, path, _ := strings.Cut(r.pattern, " ")
+	return path == "/join" || strings.HasPrefix(path, "/tasks/") || strings.HasPrefix(path, "/devices/")
+}
+
+// media is the type of its body.
+func (r *route) media() string {
+	if r.isForm() {
+		return asForm
+	}
+	return asJSON
+}
+
+const asForm = "Content-Type: application/x-www-form-urlencoded"
 
 func TestEveryRouteWantsWhatItShould(t *testing.T) {
 	for _, r := range New(Options{}).routes() {
@@ -118,7 +138,7 @@ func TestEveryRouteWantsWhatItShould(t *testing.T) {
 		if method != "GET" && r.wants != byToken && path != "/login" && !runs {
 			t.Errorf("%s is for those who have no token", r.pattern)
 		}
-		if r.wants == byAnybody && path != "/healthz" && path != "/login" && path != "/static/login.js" && path != "/static/page.css" {
+		if r.wants == byAnybody && path != "/healthz" && path != "/login" && path != "/static/login.js" && path != "/static/page.css" && path != "/static/theme.js" {
 			t.Errorf("%s is for anybody", r.pattern)
 		}
 	}
@@ -187,7 +207,7 @@ func TestIntruders(t *testing.T) {
 					}
 					want := who.wants(&r, beyond)
 					s.web.wrongTokens, s.web.wrongCodes = newTries(1000, 1), newTries(1000, 1)
-					got := s.do(method, path, body, append([]string{asJSON}, who.headers...)...)
+					got := s.do(method, path, body, append([]string{r.media()}, who.headers...)...)
 					if want != 0 && got.status != want && !(path == "/logout" && want == 403 && got.status == 409) && !(want == 200 && (got.status == 409 || got.status == 404)) {
 						t.Errorf("beyond %v: %s: %s %s: %d %s, not %d", beyond, who.name, method, path, got.status, got.body, want)
 					}

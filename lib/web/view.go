@@ -117,7 +117,10 @@ func (s *Server) showView(w http.ResponseWriter, r *http.Request, name, path str
 		return v.frame, v.fill(fill)
 	})
 	if err != nil {
-		return err
+		problem, wait := refusalOf(err)
+		setRetryAfter(w, problem.status, wait)
+		s.showTrouble(w, r, problem)
+		return nil
 	}
 	return s.show(w, r, http.StatusOK, f)
 }
