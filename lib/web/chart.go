@@ -33,8 +33,9 @@ type chartRow struct {
 const (
 	chartWidth  = 600
 	chartHeight = 100
-	sparkWidth  = 90
+	sparkWidth  = historyPoints/sparkEvery - 1
 	sparkHeight = 24
+	sparkEvery  = 3 // values a point
 	tableRows   = 12
 )
 
@@ -52,7 +53,7 @@ func chartOf(id, title, unit string, top float64, w *window, lines []chartLine, 
 	}
 	c.Times = append(c.Times, "now")
 	for i := range c.Lines {
-		c.Lines[i].Pieces = polylines(values[i], top, chartWidth, chartHeight)
+		c.Lines[i].Pieces = polylines(values[i], top, chartWidth, chartHeight, 1)
 		c.Lines[i].Now = amount(newestOf(values[i]))
 		c.Empty = c.Empty && len(c.Lines[i].Pieces) == 0
 	}
@@ -76,16 +77,16 @@ func tableOf(w *window, values [][]float32) (rows []chartRow) {
 	return rows
 }
 
-// polylines are the points of the lines that join what is known. A value alone is a short line.
-func polylines(values []float32, top, width, height float64) (pieces []string) {
+// polylines are the points of the lines that join what is known, with so many digits after the point. A value alone is a short line.
+func polylines(values []float32, top, width, height float64, digits int) (pieces []string) {
 	var b strings.Builder
 	step := width / float64(max(len(values)-1, 1))
 	for i := 0; i <= len(values); i++ {
 		if i < len(values) && isKnown(values[i]) {
 			y := height - min(max(float64(values[i])/top, 0), 1)*height
-			fmt.Fprintf(&b, "%s,%s ", coordinate(float64(i)*step), coordinate(y))
+			fmt.Fprintf(&b, "%s,%s ", coordinate(float64(i)*step, digits), coordinate(y, digits))
 			if last := i+1 == len(values) || !isKnown(values[i+1]); last && !strings.Contains(strings.TrimSuffix(b.String(), " "), " ") {
-				fmt.Fprintf(&b, "%s,%s ", coordinate(float64(i)*step-step/2), coordinate(y))
+				fmt.Fprintf(&b, "%s,%s ", coordinate(float64(i)*step-step/2, digits), coordinate(y, digits))
 			}
 			continue
 		}
@@ -97,7 +98,10 @@ func polylines(values []float32, top, width, height float64) (pieces []string) {
 	return pieces
 }
 
-func coordinate(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) }
+func coordinate(v float64, digits int) string {
+	unit := math.Pow10(digits)
+	return strconv.FormatFloat(math.Round(v*unit)/unit, 'f', -1, 64)
+}
 
 // spark is a small line without axes, and what it says in words.
 type spark struct {
@@ -107,12 +111,11 @@ type spark struct {
 
 // sparkOf draws a series between 0 and top; nil: nothing is known.
 func sparkOf(what, unit string, top float64, values []float32) *spark {
-	const every = 3 // values a point
 	var few []float32
-	for i := 0; i+every <= len(values); i += every {
-		few = append(few, meanOf(values[i:i+every]))
+	for i := 0; i+sparkEvery <= len(values); i += sparkEvery {
+		few = append(few, meanOf(values[i:i+sparkEvery]))
 	}
-	pieces := polylines(few, top, sparkWidth, sparkHeight)
+	pieces := polylines(few, top, sparkWidth, sparkHeight, 0)
 	if len(pieces) == 0 {
 		return nil
 	}

@@ -97,7 +97,7 @@ func TestPolylines(t *testing.T) {
 		{[]float32{0, u, 10}, "0,100 -25,100|100,0 75,0"},
 		{[]float32{0, 0, u, 20, -3}, "0,100 25,100|75,0 100,100"},
 	} {
-		if got := strings.Join(polylines(c.values, 10, 100, 100), "|"); got != c.want {
+		if got := strings.Join(polylines(c.values, 10, 100, 100, 1), "|"); got != c.want {
 			t.Errorf("%v: %s, want %s", c.values, got, c.want)
 		}
 	}

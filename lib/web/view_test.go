@@ -60,17 +60,17 @@ func busySite(t *testing.T) (s *site, ids map[string]string) {
 	s = newSite(t)
 	startWorker(t, s.data, "pixel-3a")
 	gone := startWorker(t, s.data, "nexus-7")
-	stream := s.events("/stream/devices")
+	logs := s.events("/stream/logs")
 	for seen := map[string]bool{}; len(seen) < 2; {
-		v := stream.next()
+		v := logs.next()
 		for _, name := range []string{"pixel-3a", "nexus-7"} {
-			if strings.Contains(v.data, name) {
+			if strings.Contains(v.data, name+" is online") {
 				seen[name] = true
 			}
 		}
 	}
 	gone.stop()
-	stream.until(`"status":"offline"`)
+	logs.until("nexus-7 is offline")
 	on := task.Requirements{Device: "pixel-3a"}
 	script := func(script string) []byte { return []byte(`{"script":` + string(quoted(script)) + `}`) }
 	taken := s.submit(

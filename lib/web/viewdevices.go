@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	devicesAtOnce = 30 // on a page
+	devicesAtOnce = 24 // on a page
 	homeDevices   = 8
 	hottest       = 100 // °C, the top of a line of temperatures
 )
