@@ -196,7 +196,7 @@ func TestDeviceCards(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.isClean("devices", b.String())
-	for _, want := range []string{"paused", "untrusted", "42 °C", "80%", "charging", "1m ago", "&lt;script&gt;", "0/2"} {
+	for _, want := range []string{"paused", "untrusted", "42 °C", "80%", "charging", "&lt;script&gt;", "0/2"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("there is no %q in\n%s", want, b.String())
 		}
