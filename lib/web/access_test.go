@@ -148,7 +148,7 @@ func TestEveryRouteWantsWhatItShould(t *testing.T) {
 type intruder struct {
 	name                    string
 	headers                 []string
-	anybody, reads, changes int // 0: it is theirs to ask
+	anybody, reads, changes int // on loopback; 0: not looked at
 	beyondReads             int // where that is another one
 }
 

@@ -86,7 +86,7 @@ func polylines(values []float32, top, width, height float64, digits int) (pieces
 			y := height - min(max(float64(values[i])/top, 0), 1)*height
 			fmt.Fprintf(&b, "%s,%s ", coordinate(float64(i)*step, digits), coordinate(y, digits))
 			if last := i+1 == len(values) || !isKnown(values[i+1]); last && !strings.Contains(strings.TrimSuffix(b.String(), " "), " ") {
-				fmt.Fprintf(&b, "%s,%s ", coordinate(float64(i)*step-step/2, digits), coordinate(y, digits))
+				fmt.Fprintf(&b, "%s,%s ", coordinate(math.Abs(float64(i-1))*step, digits), coordinate(y, digits))
 			}
 			continue
 		}

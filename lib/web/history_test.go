@@ -94,7 +94,7 @@ func TestPolylines(t *testing.T) {
 		{nil, ""},
 		{[]float32{u, u}, ""},
 		{[]float32{0, 5, 10}, "0,100 50,50 100,0"},
-		{[]float32{0, u, 10}, "0,100 -25,100|100,0 75,0"},
+		{[]float32{0, u, 10}, "0,100 50,100|100,0 50,0"},
 		{[]float32{0, 0, u, 20, -3}, "0,100 25,100|75,0 100,100"},
 	} {
 		if got := strings.Join(polylines(c.values, 10, 100, 100, 1), "|"); got != c.want {
