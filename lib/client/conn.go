@@ -209,7 +209,7 @@ func (k *conn) request(ctx context.Context, kind string, body, answer any) error
 	}
 	defer k.forget(id)
 	if err := k.write(kind, id, body); err != nil {
-		k.Close()
+		k.hangUp() // nobody is given this connection any more
 		return err
 	}
 	late := time.NewTimer(answerTime)
@@ -221,7 +221,7 @@ func (k *conn) request(ctx context.Context, kind string, body, answer any) error
 		}
 		return reply(&m, wire.TypeAck, answer)
 	case <-late.C:
-		k.Close() // what else could be asked here?
+		k.hangUp() // what else could be asked here?
 		return met(k.main, os.ErrDeadlineExceeded)
 	case <-ctx.Done():
 		return ctx.Err()
