@@ -2,7 +2,6 @@ package web
 
 import (
 	"fmt"
-	"net/http"
 	"strconv"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
@@ -13,8 +12,9 @@ import (
 // pageTasks is how many of the newest tasks the first page shows.
 const pageTasks = 20
 
-// overview is what the first page shows.
+// overview is what the first page shows where the terminal cannot run.
 type overview struct {
+	Nonce   string // of styles
 	Tiles   []tile
 	Devices []deviceCard
 	More    int // devices
@@ -33,12 +33,7 @@ type bar struct {
 	Kind    string // of colour
 }
 
-// page serves the first page.
-func (s *Server) page(w http.ResponseWriter, r *http.Request) error {
-	return s.showView(w, r, "home", "/", s.home)
-}
-
-func (s *Server) home(v *viewer) error {
+func (s *Server) home(v *viewer, nonce string) error {
 	if err := v.q.check(); err != nil {
 		return err
 	}
@@ -50,11 +45,11 @@ func (s *Server) home(v *viewer) error {
 	if err != nil {
 		return err
 	}
-	o := &overview{Tiles: tilesOf(&v.status), Tasks: taskRowsOf(tasks, v.now)}
+	o := &overview{Nonce: nonce, Tiles: tilesOf(&v.status), Tasks: taskRowsOf(tasks, v.now)}
 	sortDevices(devices)
 	shown := devices[:min(len(devices), homeDevices)]
 	o.Devices, o.More = s.cardsOf(shown, v.now), len(devices)-len(shown)
-	v.Title, v.Live, v.Every, v.Body = string(v.status.Health), "/stream/devices", 10, o
+	v.Title, v.Body = string(v.status.Health), o
 	return nil
 }
 

@@ -3,31 +3,23 @@ package web
 import (
 	"context"
 	"crypto/rand"
-	_ "embed"
-	"html/template"
 	"net/http"
 	"strings"
 
 	"github.com/retire-cluster/retire-cluster/lib/shell"
 )
 
-//go:embed terminal.html
-var terminalSource string
-
-var terminalTemplate = template.Must(template.New("terminal").Parse(terminalSource))
-
-// terminalView is what the page with the terminal shows.
-type terminalView struct{ Nonce string }
-
-// terminalPage serves the page with the terminal. xterm.js makes elements and attributes of style, for which the policy is opened: the elements by a nonce.
+// terminalPage serves the first page, with the terminal. xterm.js makes elements and attributes of style, for which the policy is opened: the elements by a nonce.
 func (s *Server) terminalPage(w http.ResponseWriter, r *http.Request) error {
-	if err := newQuery(r).check(); err != nil {
-		return err
-	}
 	nonce := rand.Text()
-	w.Header().Set("Content-Security-Policy", strings.Replace(policy, "style-src 'self'",
-		"style-src 'self'; style-src-elem 'self' 'nonce-"+nonce+"'; style-src-attr 'unsafe-inline'", 1))
-	return showPage(w, http.StatusOK, terminalTemplate, terminalView{nonce})
+	return s.showView(w, r, "home", "/", func(v *viewer) error {
+		if err := s.home(v, nonce); err != nil {
+			return err
+		}
+		w.Header().Set("Content-Security-Policy", strings.Replace(policy, "style-src 'self'",
+			"style-src 'self'; style-src-elem 'self' 'nonce-"+nonce+"'; style-src-attr 'unsafe-inline'", 1))
+		return nil
+	})
 }
 
 // completed is with what a line may go on.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -148,7 +149,12 @@ func TestViews(t *testing.T) {
 	s.has("/charts?window=6h", none, "−6 h")
 	s.has("/help", none, "<kbd>F5</kbd>", "/text/devices", "rc-web login")
 	s.has("/join", none, "rc-web login", `href="/login"`)
-	s.has("/", none, "Newest tasks", `href="/devices/pixel-3a"`)
+	s.has("/", none, `id="terminal"`, "<noscript>", "Newest tasks", `href="/devices/pixel-3a"`)
+	first := s.get("/")
+	if m := regexp.MustCompile(`name="style-nonce" content="([A-Z2-7]{26})"`).FindStringSubmatch(first.body); m == nil ||
+		!strings.Contains(first.header.Get("Content-Security-Policy"), "script-src 'self'; style-src 'self'; style-src-elem 'self' 'nonce-"+m[1]+"'; style-src-attr 'unsafe-inline'; ") {
+		t.Error(first.header)
+	}
 }
 
 func TestTasksArePaged(t *testing.T) {

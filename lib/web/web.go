@@ -179,7 +179,7 @@ func (s *Server) routes() []route {
 		{"GET /static/theme.js", byAnybody, s.plain(s.loginStatic)},
 		{"POST /logout", byToken, s.plain(s.logout)},
 
-		{"GET /{$}", byReader, s.plain(s.page)},
+		{"GET /{$}", byReader, s.plain(s.terminalPage)},
 		{"GET /static/{name}", byReader, s.plain(s.static)},
 		{"GET /metrics", byReader, s.plain(s.metrics)},
 
@@ -227,7 +227,6 @@ func (s *Server) routes() []route {
 		{"GET /api/v1/tasks/{id}", byReader, s.json(s.showTask)},
 		{"GET /api/v1/tasks/{id}/status", byReader, s.json(s.showTaskStatus)},
 		{"GET /api/v1/tasks/{id}/result", byReader, s.json(s.showResult)},
-		{"GET /terminal", byReader, s.plain(s.terminalPage)},
 		{"GET /static/vendor/{name}", byReader, s.plain(s.vendor)},
 		{"GET /api/v1/complete", byReader, s.json(s.complete)},
 		{"POST /api/v1/command", byReader, s.plain(s.command)},

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -32,7 +33,7 @@ func TestTerminal(t *testing.T) {
 	c := newCluster(t, "pi4", "attic")
 	c.run("rc-submit", "--wait", "--", "true")
 	p := newPage(t, c, 1280, 800)
-	p.open("/terminal")
+	p.open("/")
 	p.until("document.getElementById('terminal').dataset.ready")
 	p.shoot("terminal-start")
 
@@ -90,7 +91,7 @@ func TestTerminalSubmits(t *testing.T) {
 	c := newCluster(t, "pi4")
 	p := newPage(t, c, 360, 740)
 	p.login("admin")
-	p.open("/terminal")
+	p.open("/")
 	p.until("document.getElementById('terminal').dataset.ready")
 	p.enter("rc-submit --wait -- echo hello from the phone")
 	p.said("\nhello from the phone\n")
@@ -109,4 +110,35 @@ func TestTerminalSubmits(t *testing.T) {
 	if n := strings.Count(c.run("rc-status", "tasks"), "|completed|"); n != 3 {
 		t.Errorf("%d tasks were completed", n)
 	}
+}
+
+// The pages are one key away, fit every screen, follow what happens and keep the colours that were chosen.
+func TestPages(t *testing.T) {
+	c := newCluster(t, "pi4")
+	task := strings.TrimSpace(c.run("rc-submit", "--", "true"))
+	for _, size := range [][2]int64{{360, 740}, {1280, 800}, {1920, 1080}} {
+		p := newPage(t, c, size[0], size[1])
+		for _, path := range []string{"/", "/devices", "/devices/pi4", "/tasks", "/tasks/" + task, "/logs", "/charts", "/join", "/help"} {
+			p.open(path)
+			p.until("document.documentElement.scrollWidth <= innerWidth")
+			p.shoot(strings.Trim(fmt.Sprintf("%s-%d", strings.ReplaceAll(path, "/", "-"), size[0]), "-"))
+		}
+		p.clean()
+	}
+	p := newPage(t, c, 1280, 800)
+	p.open("/")
+	p.until("document.getElementById('terminal').dataset.ready")
+	p.js("const theme = document.getElementById('theme'); theme.value = 'amber'; theme.dispatchEvent(new Event('change'))")
+	p.until("document.documentElement.dataset.theme === 'amber'")
+	p.shoot("terminal-amber")
+	p.keys(kb.F2)
+	p.until("location.pathname === '/devices' && document.documentElement?.dataset.theme === 'amber'")
+	p.until("document.getElementById('live')?.textContent === 'live'")
+	c.run("rc-ctl", "drain", "pi4")
+	p.until("document.getElementById('d-pi4').textContent.includes('draining')")
+	c.kill("main")
+	p.until("document.getElementById('live').className === 'lost'")
+	c.again("main")
+	p.until("document.getElementById('live').className === 'on' && document.getElementById('d-pi4')")
+	p.clean("503", "ERR_INCOMPLETE_CHUNKED", "ERR_CONNECTION")
 }

@@ -75,6 +75,7 @@ function load() {
 		asking = false;
 		if (!page.response) return live("rc-web does not answer", true);
 		if (page.responseURL && new URL(page.responseURL).pathname !== location.pathname) return location.assign("/login");
+		if (page.response.getElementById("terminal")) return location.reload(); // the main node is back; this has scripts of its own
 		for (const id of ["node", "main"]) {
 			const fresh = page.response.getElementById(id);
 			if (fresh) morph(document.getElementById(id), fresh);

@@ -17,13 +17,13 @@ const css = (name) => getComputedStyle(document.documentElement).getPropertyValu
 
 // theme takes the page's colours.
 function theme() {
-	const of = (name, other) => css("--term-" + name) || css(other) || undefined;
-	const t = { background: of("background", "--background"), foreground: of("text", "--text"), cursor: of("cursor", "--accent"), selectionBackground: of("selection", "--selection") };
-	for (const name of ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white", "brightBlack"]) {
-		const colour = css("--term-" + name);
-		if (colour) t[name] = colour;
-	}
-	return t;
+	const light = css("color-scheme") === "light", faint = css("--dim");
+	return {
+		background: css("--paper"), foreground: css("--ink"), cursor: css("--accent"), cursorAccent: css("--paper"), selectionBackground: css("--accent"), selectionForeground: css("--on"),
+		black: light ? css("--ink") : css("--rest"), red: css("--red"), green: css("--green"), yellow: css("--yellow"), blue: css("--blue"), magenta: css("--accent"), cyan: css("--blue"),
+		white: light ? faint : css("--ink"), brightBlack: faint, brightRed: css("--red"), brightGreen: css("--green"), brightYellow: css("--yellow"), brightBlue: css("--blue"),
+		brightMagenta: css("--accent"), brightCyan: css("--blue"), brightWhite: css("--ink"),
+	};
 }
 
 const term = new Terminal({
@@ -36,7 +36,9 @@ term.loadAddon(search);
 term.open(place);
 term.textarea.setAttribute("aria-label", "Command line");
 new ResizeObserver(() => fit.fit()).observe(place);
-new MutationObserver(() => { term.options.theme = theme(); }).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+const recolour = () => { term.options.theme = theme(); };
+new MutationObserver(recolour).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+for (const wish of ["(prefers-color-scheme: dark)", "(prefers-contrast: more)"]) matchMedia(wish).addEventListener("change", recolour);
 
 // Questions to a terminal have no answer: what a task prints is not to type.
 const swallow = () => true;
