@@ -93,10 +93,11 @@ func (c *Client) Logout(ctx context.Context) error {
 	return c.once(ctx, wire.TypeLogout, nothing{}, nil)
 }
 
-// RotateKey gives the main node another key. The one until now is good beside it for a while, in which devices learn the new one.
-func (c *Client) RotateKey(ctx context.Context, within time.Duration) (wire.KeyRotated, error) {
+// RotateKey gives the main node another key. The one until now is good beside it for a while, in which devices learn the new one. While the
+// one before that is still good it is refused, unless force is set: devices that know only that one would be lost.
+func (c *Client) RotateKey(ctx context.Context, within time.Duration, force bool) (wire.KeyRotated, error) {
 	var done wire.KeyRotated
-	err := c.once(ctx, wire.TypeRotateKey, &wire.RotateKey{Within: int64(within.Seconds())}, &done)
+	err := c.once(ctx, wire.TypeRotateKey, &wire.RotateKey{Within: int64(within.Seconds()), Force: force}, &done)
 	return done, err
 }
 

@@ -126,6 +126,7 @@ func (x *ctlApprove) Run(ctx context.Context, ctl *Ctl, env cli.Env) error {
 
 type ctlRotate struct {
 	Within cli.Duration `default:"14d" help:"How long the former key is good beside it: devices learn the new one when they connect."`
+	Force  bool         `help:"Also while the key before this one is still good: devices that know only that one need a new join code then."`
 }
 
 // Run gives the main node another key, and prints its fingerprint.
@@ -134,7 +135,7 @@ func (x *ctlRotate) Run(ctx context.Context, ctl *Ctl, std cli.Std, env cli.Env)
 		return usage("--within %s: a second at the least", x.Within)
 	}
 	return ctl.with(env, func(c *client.Client) error {
-		done, err := c.RotateKey(ctx, time.Duration(x.Within))
+		done, err := c.RotateKey(ctx, time.Duration(x.Within), x.Force)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -159,11 +160,23 @@ const (
 	mostFailures = 256 // kinds at a time; those above count as one
 )
 
+// mostOn is how many bytes of what somebody named, and was refused, are told.
+const mostOn = 64
+
+// networkOf is the network of an address: one host has as many of version 6 as it likes.
+func networkOf(address string) string {
+	if ip, err := netip.ParseAddr(address); err == nil {
+		return network(ip).String()
+	}
+	return address
+}
+
 // failed audits what was refused.
 func (c *Core) failed(e entry, err error) {
 	refused := wire.NewError(err)
 	e.Result, e.Why = refused.Code, refused.Text
-	kind := failureKind{e.Who, e.From, e.What, e.Result}
+	e.On = strings.ToValidUTF8(e.On[:min(len(e.On), mostOn)], "")
+	kind := failureKind{e.Who, networkOf(e.From), e.What, e.Result}
 	f := c.failures[kind]
 	if f == nil && len(c.failures) >= mostFailures {
 		kind = failureKind{}
@@ -171,9 +184,14 @@ func (c *Core) failed(e entry, err error) {
 		f = c.failures[kind]
 	}
 	if f == nil {
-		c.audit(e)
+		count := 0
+		if c.storage == storageFull { // nothing can be written; it is when there is room
+			count = 1
+		} else {
+			c.audit(e)
+		}
 		c.log.Warn("refused", "who", cmp.Or(e.Who, stranger), "from", e.From, "what", e.What, "on", e.On, "code", e.Result, "why", e.Why)
-		e.Count = 0
+		e.Count = count
 		c.failures[kind] = &failure{e, c.now}
 		return
 	}
@@ -182,6 +200,9 @@ func (c *Core) failed(e entry, err error) {
 
 // sumUp audits how often it was refused what was refused more than once.
 func (c *Core) sumUp(all bool) {
+	if c.storage == storageFull {
+		return
+	}
 	for _, kind := range slices.SortedFunc(maps.Keys(c.failures), failureKind.compare) {
 		f := c.failures[kind]
 		if !all && c.now.Sub(f.since) < failureTime {

@@ -52,7 +52,7 @@ func (c *Core) whileFull(body any) error {
 	switch b := body.(type) {
 	case *wire.Submit, *wire.Join, *wire.Invite, *wire.MakeToken:
 		return c.tryAgain()
-	case *deviceAction, *wire.RevokeToken:
+	case *deviceAction, *wire.RevokeToken, *wire.MakeLogin, *login, *logout:
 		if c.storage == storageFull {
 			return c.tryAgain()
 		}

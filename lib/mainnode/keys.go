@@ -93,6 +93,16 @@ func (k *keys) fingerprint() string {
 	return k.now.Fingerprint()
 }
 
+// formerUntil is until when the former key is good; the zero time: there is none.
+func (k *keys) formerUntil() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.former == nil || time.Now().After(k.until) {
+		return time.Time{}
+	}
+	return k.until
+}
+
 // rotate makes another key. Whatever it is interrupted by, the key that is left is one that devices know or are told of.
 func (k *keys) rotate(until time.Time) error {
 	k.mu.Lock()
@@ -137,7 +147,10 @@ func (c *conn) rotateKey(ctx context.Context, m *wire.Message, role wire.Role) e
 	if within == 0 {
 		within = formerTime
 	}
-	done, err := c.node.rotate(ctx, c.who.Load(), within)
+	if until := c.node.keys.formerUntil(); !until.IsZero() && !ask.Force {
+		return wire.Errorf(wire.ErrConflict, "rotate_key: devices may still know only the key before this one, which is good until %s; --force ends its time", until.UTC().Format(time.DateTime))
+	}
+	done, err := c.node.rotate(context.WithoutCancel(ctx), c.who.Load(), within) // who asks may have gone
 	c.reply(*m, done, err)
 	return nil
 }
@@ -149,7 +162,7 @@ func (n *Node) rotate(ctx context.Context, who *standing, within time.Duration) 
 	}
 	done.Fingerprint = n.keys.fingerprint()
 	if err := keepFile(filepath.Join(n.dir, wire.FileFingerprint), done.Fingerprint, 0o644); err != nil {
-		return done, fmt.Errorf("rotate_key: %w", err)
+		n.log.Error("the key is another one, and the file that says so could not be written; it is when the main node starts", "fingerprint", done.Fingerprint, "err", err)
 	}
 	return done, n.loop.ask(ctx, func(c *Core) {
 		c.fingerprint = done.Fingerprint

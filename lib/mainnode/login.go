@@ -9,6 +9,7 @@ import (
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
 	"github.com/retire-cluster/retire-cluster/lib/store"
+	"github.com/retire-cluster/retire-cluster/lib/task"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
@@ -147,10 +148,25 @@ func (c *Core) mayNow(s *session, tasks int) error {
 	r.at = c.now
 	if r.left < 1 {
 		wait := time.Duration((1 - r.left) / most * float64(time.Minute))
-		return &wire.Error{Code: "E_RATE", RetryAfter: max(wait.Milliseconds(), 1), Text: "submit: this token may submit " + strconv.Itoa(s.grant.Rate) + " tasks in a minute"}
+		return &wire.Error{Code: "E_RATE", RetryAfter: max(wait.Milliseconds(), 1), Text: "this token may submit " + strconv.Itoa(s.grant.Rate) + " tasks in a minute"}
 	}
 	r.left -= float64(tasks)
 	return nil
+}
+
+// retryFor gives a task again for a session, as fast as its token may submit, and counts it.
+func (c *Core) retryFor(session int64, id task.ID, count int) (int, error) {
+	s := c.sessions[session]
+	if s == nil {
+		return count, errEnded
+	}
+	if err := c.mayNow(s, 0); err != nil {
+		return count, err
+	}
+	if !c.Retry(id) {
+		return count, nil
+	}
+	return count + 1, c.mayNow(s, 1)
 }
 
 // mayAll says whether a session may submit such tasks, and confines them to the devices of its grant.

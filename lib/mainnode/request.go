@@ -382,8 +382,10 @@ func (c *conn) act(ctx context.Context, m *wire.Message, role wire.Role) error {
 	if err != nil {
 		err = fmt.Errorf("%s: %w", m.Type, err)
 	}
-	if e := c.auditAct(ctx, m, &sel, done.Count, err); err == nil {
-		err = e
+	if err != nil || done.Count > 0 {
+		if e := c.auditAct(ctx, m, &sel, done.Count, err); err == nil {
+			err = e
+		}
 	}
 	c.out.waitFor(fewAnswers)
 	c.reply(*m, done, err)
@@ -405,8 +407,11 @@ func (c *conn) actOn(ctx context.Context, m *wire.Message, sel *wire.Select) (do
 				return
 			}
 			for _, id := range page {
-				if m.Type == wire.TypeRetry && core.Retry(id) || m.Type == wire.TypeCancel && core.Cancel(id) {
+				if m.Type == wire.TypeCancel && core.Cancel(id) {
 					done.Count++
+				}
+				if m.Type == wire.TypeRetry && refused == nil {
+					done.Count, refused = core.retryFor(c.id, id, done.Count)
 				}
 			}
 		})

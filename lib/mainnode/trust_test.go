@@ -120,6 +120,25 @@ func TestGrantOfARate(t *testing.T) {
 	}
 }
 
+// To give tasks again takes from the same rate.
+func TestGrantOfARateHoldsForRetries(t *testing.T) {
+	r := newRig(t)
+	s := r.granted(cluster.Grant{Rate: 2})
+	m := submission(task.TypeEcho, `{"message":"x"}`)
+	id := r.ask(s, m).(wire.Submitted).Tasks[0]
+	var refused error
+	count := 0
+	for range 3 {
+		r.round(Ask(func(c *Core) {
+			c.Cancel(id)
+			count, refused = c.retryFor(s, id, count)
+		}))
+	}
+	if count != 1 || !strings.Contains(fmt.Sprint(refused), "2 tasks in a minute") {
+		t.Errorf("%d times, then %v", count, refused)
+	}
+}
+
 // Whose a job is decides who adds to it; that is kept over a restart.
 func TestJobsHaveOwners(t *testing.T) {
 	r := newRig(t)
@@ -480,6 +499,37 @@ func TestAuditSumsUpWhatIsRefused(t *testing.T) {
 	}
 	if n := len(r.lines()) - len(all); n > mostFailures+1 {
 		t.Errorf("%d lines", n)
+	}
+}
+
+// Of what somebody names only so much is kept, a network of version 6 is one address, and where nothing can be written it is counted.
+func TestAuditOfStrangersIsBounded(t *testing.T) {
+	r := newRig(t)
+	begun := len(r.lines())
+	guess := func(address string) {
+		r.last++
+		r.round(&Input{Session: r.last, Address: address, Message: wire.Message{Type: "join", ID: "q"}, Body: &wire.Join{Name: strings.Repeat("é", 500), Token: "nonsense"}})
+	}
+	for i := range 100 {
+		guess(fmt.Sprintf("2001:db8::%x", i+1))
+	}
+	all := r.lines()
+	if len(all) != begun+1 || len(all[begun].On) > mostOn {
+		t.Errorf("%d lines, of %+v", len(all)-begun, all[begun:])
+	}
+	r.pass(failureTime + 2*time.Second)
+	begun = len(r.lines())
+	r.c.storage = storageFull
+	guess("192.0.2.1")
+	guess("192.0.2.1")
+	r.c.sumUp(true)
+	if !r.c.batch.Empty() {
+		t.Error("something is to be written while the disk is full")
+	}
+	r.c.storage = storageOK
+	r.pass(failureTime + 2*time.Second)
+	if all := r.lines()[begun:]; len(all) != 1 || all[0].Count != 2 {
+		t.Errorf("%+v", all)
 	}
 }
 

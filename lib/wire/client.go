@@ -230,7 +230,8 @@ type LoggedIn struct {
 
 // RotateKey asks for another key of the main node. The one until now is good beside it for a while.
 type RotateKey struct {
-	Within int64 `json:"within"` // seconds
+	Within int64 `json:"within"`          // seconds
+	Force  bool  `json:"force,omitempty"` // also while the key before this one is still good
 }
 
 // KeyRotated answers RotateKey.

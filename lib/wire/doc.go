@@ -207,7 +207,7 @@ Following the output of a task that is run again begins anew with the higher att
 	token_make                  data {"role":"submit","name":"cron","expires":0,"exec":true}  ack {"token":"rcs1_…","id":"…","fingerprint":"…"}
 	token_list                  data {}                                           ack {"tokens":[…]}
 	token_revoke                data {"id":"…"}                                   ack {}
-	rotate_key                  data {"within":1209600}                           ack {"fingerprint":"…","until":"…"}
+	rotate_key                  data {"within":1209600,"force":false}             ack {"fingerprint":"…","until":"…"}
 	follow_audit                data {"after":0,"last":100,"follow":true}         audited {"seq":…,"line":"{…}","hash":"…"}…, ack {}
 	login_make                  data {"role":"read"}                              ack {"code":"rcl1_…","expires":"…"}
 	login                       data {}                                           ack {"token":"rcb1_…","id":"…","role":"read","expires":"…"}
