@@ -3,6 +3,7 @@ package mainnode
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"reflect"
 	"slices"
@@ -389,6 +390,17 @@ func (c *Core) actOnDevice(a *deviceAction) error {
 		return c.wakeNow(d)
 	}
 	return nil
+}
+
+// lastAddresses are where the devices came from last.
+func (c *Core) lastAddresses() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, d := range c.devices {
+			if d.row.Address != "" && !yield(d.row.Address) {
+				return
+			}
+		}
+	}
 }
 
 // approve lets a device in that has joined. It asks every half minute.

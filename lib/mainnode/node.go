@@ -87,6 +87,7 @@ func Open(ctx context.Context, dir, self string, set Settings, log *slog.Logger,
 	}
 	n = &Node{dir: dir, log: log, db: db, keys: keys, tls: wire.ServerTLS(keys.pick), core: core, events: newEventLog(core.lastEvent), wakes: newWakes(), bell: newBell(),
 		strangers: newStrangers(), conns: map[int64]*conn{}, backup: set.Backup}
+	n.strangers.expect(core.lastAddresses())
 	if n.files, err = openFiles(dir); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package mainnode
 
 import (
 	"container/list"
+	"iter"
 	"net"
 	"net/netip"
 	"sync"
@@ -27,7 +28,7 @@ type strangers struct {
 	of    map[net.Conn]*list.Element
 	from  map[netip.Addr]int
 	pace  map[netip.Addr]*pace
-	known map[netip.Addr]bool // somebody was welcomed from there
+	known map[netip.Addr]bool // somebody was welcomed from there, or is known to be there: whole addresses, not networks
 
 	together pace // of all addresses
 }
@@ -51,8 +52,9 @@ func newStrangers() *strangers {
 func (s *strangers) admit(c net.Conn, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	from := address(c.RemoteAddr())
-	if !s.isExempt(from) {
+	whole := address(c.RemoteAddr())
+	from := network(whole)
+	if !s.isExempt(whole) {
 		if !s.mayCome(from, now) {
 			return false
 		}
@@ -138,7 +140,18 @@ func address(a net.Addr) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	return network(p.Addr())
+	return p.Addr().Unmap().WithZone("")
+}
+
+// expect names addresses from which devices have come before: after a restart of the main node they all come at once.
+func (s *strangers) expect(addresses iter.Seq[string]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for a := range addresses {
+		if ip, err := netip.ParseAddr(a); err == nil && len(s.known) < mostAddresses {
+			s.known[ip.Unmap().WithZone("")] = true
+		}
+	}
 }
 
 // network is what counts of an address. Of one of IPv6 it is the first half: a host has as many others as it likes.

@@ -2,6 +2,7 @@ package mainnode
 
 import (
 	"net"
+	"slices"
 	"testing"
 	"time"
 )
@@ -67,6 +68,15 @@ func TestStrangers(t *testing.T) {
 		if come("198.51.100.7:2") == nil {
 			t.Fatal("refused where somebody was welcomed")
 		}
+	}
+	// Of a network of version 6 that is who was welcomed, or is expected, and not who else is there.
+	s.leave(come("[2001:db8:5::1]:1"), true)
+	s.expect(slices.Values([]string{"2001:db8:5::2", "fe80::2%wlan0", "no address"}))
+	for range 2 * newFrom {
+		come("[2001:db8:5::666]:1")
+	}
+	if come("[2001:db8:5::666]:2") != nil || come("[2001:db8:5::1]:2") == nil || come("[2001:db8:5::2]:1") == nil {
+		t.Error("those who are known are not told from others in their network")
 	}
 	s.together.left = 2 * maxStrangers
 	for i := range 2 * maxStrangers {

@@ -72,7 +72,7 @@ func restore(ctx context.Context, from, path, incarnation string, now time.Time)
 		return r, err
 	}
 	fresh := path + ".restoring"
-	if err = fork(ctx, from, fresh, incarnation, now); err != nil {
+	if err = fork(ctx, from, fresh, path, incarnation, now); err != nil {
 		os.Remove(fresh)
 		return r, err
 	}
@@ -80,8 +80,8 @@ func restore(ctx context.Context, from, path, incarnation string, now time.Time)
 	return r, err
 }
 
-// fork makes the copy that becomes the database.
-func fork(ctx context.Context, from, fresh, incarnation string, now time.Time) error {
+// fork makes the copy that becomes the database in the place of an old one.
+func fork(ctx context.Context, from, fresh, old, incarnation string, now time.Time) error {
 	f, err := os.OpenFile(fresh, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func fork(ctx context.Context, from, fresh, incarnation string, now time.Time) e
 	if err := errors.Join(f.Chmod(0o600), sameOwner(f, filepath.Dir(fresh)), copyPages(ctx, from, fresh)); err != nil {
 		return err
 	}
-	if err := writeFork(ctx, from, fresh, incarnation, now); err != nil {
+	if err := writeFork(ctx, from, fresh, old, incarnation, now); err != nil {
 		return err
 	}
 	if _, err := inspect(ctx, fresh, false, true); err != nil {
@@ -100,7 +100,7 @@ func fork(ctx context.Context, from, fresh, incarnation string, now time.Time) e
 }
 
 // writeFork leaves out the numbers that may be in use, in a file that is nothing but itself: no log is beside it when it is closed.
-func writeFork(ctx context.Context, from, fresh, incarnation string, now time.Time) error {
+func writeFork(ctx context.Context, from, fresh, old, incarnation string, now time.Time) error {
 	db, err := open(fresh, "rwc", 1)
 	if err != nil {
 		return err
@@ -113,6 +113,11 @@ func writeFork(ctx context.Context, from, fresh, incarnation string, now time.Ti
 	defer tx.Rollback()
 	if err := leaveOut(ctx, tx, filepath.Base(from), incarnation, now); err != nil {
 		return err
+	}
+	for _, r := range revokedSince(ctx, old) {
+		if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO revoked (fingerprint, device, at) VALUES (?,?,?)", r.fingerprint, r.device, r.at); err != nil {
+			return err
+		}
 	}
 	if err := tx.Commit(); err != nil {
 		return err
@@ -140,8 +145,41 @@ func leaveOut(ctx context.Context, tx *sql.Tx, from, incarnation string, now tim
 	if _, err := tx.ExecContext(ctx, "INSERT INTO events (seq, at, kind, reason) VALUES (?,?,?,?)", firstEvent, now.UnixMilli(), cluster.MainRestored, "from "+from); err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "DELETE FROM invites") // one that was used since then must not be good again
+	// What was used, or has ended, since then must not be good again.
+	if _, err := tx.ExecContext(ctx, "DELETE FROM invites"); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "DELETE FROM tokens WHERE kind <> ?", TokenKept)
 	return err
+}
+
+type revokedKey struct {
+	fingerprint, device string
+	at                  int64
+}
+
+// revokedSince are the keys that the database before the restore knows to be revoked, as far as that can be read: there may be none, or it may be damaged.
+func revokedSince(ctx context.Context, old string) (keys []revokedKey) {
+	if _, err := os.Stat(old); err != nil {
+		return nil
+	}
+	db, err := open(old, "ro", 1)
+	if err != nil {
+		return nil
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(ctx, "SELECT fingerprint, device, at FROM revoked")
+	if err != nil {
+		return nil
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r revokedKey
+		if rows.Scan(&r.fingerprint, &r.device, &r.at) == nil {
+			keys = append(keys, r)
+		}
+	}
+	return keys
 }
 
 // replace puts the fresh database in the place of the one that is there. Wherever that is interrupted, Open refuses to begin with nothing, and

@@ -32,6 +32,9 @@ func TestRestoreIsAFork(t *testing.T) {
 	b := db.NewBatch()
 	b.Set("incarnation", "before")
 	b.Invite(Invite{ID: "i", Hash: []byte{1}, Expires: now.Add(time.Hour)})
+	for _, kind := range []TokenKind{TokenKept, TokenLogin, TokenSession} {
+		b.Token(Token{ID: "token" + string(kind), Kind: kind, Role: "admin", Hash: []byte{1}, Created: now})
+	}
 	commit(t, b)
 	submitTasks(t, db, 1, 10)
 	if _, err := db.Backup(ctx, backup); err != nil {
@@ -39,6 +42,9 @@ func TestRestoreIsAFork(t *testing.T) {
 	}
 	want := contents(t, backup, map[string][]string{"tasks": {"*"}, "attempts": {"*"}, "keys": {"*"}, "devices": {"*"}, "output": {"*"}, "jobs": {"*"}})
 	submitTasks(t, db, 11, 90)
+	b = db.NewBatch()
+	b.Revoke(Revoked{Fingerprint: "stolen", Device: "phone", At: now})
+	commit(t, b)
 	if _, err := Restore(ctx, backup, path, "x", now); !errors.Is(err, ErrInUse) {
 		t.Fatalf("while it is open: %v", err)
 	}
@@ -89,6 +95,12 @@ func checkFork(t testing.TB, path, incarnation string, next, attempt, event int6
 	}
 	if invites, err := db.Invites(ctx); err != nil || len(invites) != 0 {
 		t.Errorf("invitations: %v, %v", invites, err)
+	}
+	if tokens, err := db.Tokens(ctx); err != nil || len(tokens) != 1 || tokens[0].ID != "token" {
+		t.Errorf("tokens: %v, %v", tokens, err)
+	}
+	if keys, err := db.Revoked(ctx); err != nil || len(keys) != 1 || keys[0].Fingerprint != "stolen" {
+		t.Errorf("the key of a device that was removed after the backup: %v, %v", keys, err)
 	}
 	if next > int64(task.MaxID) {
 		t.Errorf("%d is no number of a task", next)
