@@ -29,7 +29,7 @@ type entry struct {
 	Types  []string  `json:"task_types,omitempty"`
 	SHA256 string    `json:"sha256,omitempty"` // of what was submitted
 	Result string    `json:"result"`           // ok, or the error's code
-	Why    string    `json:"why,omitempty"`    // the error's text
+	Why    string    `json:"why,omitempty"`    // the error's text; of a device that joined, the id of its code
 }
 
 const stranger, whoMain = "stranger", "main node"
@@ -76,6 +76,9 @@ func describe(e *entry, in *Input, reply any) bool {
 		}
 	case *wire.Join:
 		e.On = body.Name
+		if body.Invite != "" {
+			e.Why = "join code " + strings.ToValidUTF8(body.Invite[:min(len(body.Invite), mostOn)], "")
+		}
 		if r, ok := reply.(wire.Joined); ok {
 			e.On = r.DeviceID
 		}

@@ -177,5 +177,6 @@ func (c *Core) adminToken(kept string) string {
 	}
 	t := wire.NewToken(wire.RoleAdmin)
 	c.keepToken(t, "commands on the main node's host", 0, cluster.Whole)
+	c.audit(entry{Who: whoMain, What: wire.TypeTokenMake, On: t.ID, Result: "ok"})
 	return t.String()
 }

@@ -189,6 +189,7 @@ func (n *Node) Change(ctx context.Context, set Settings) error {
 	return n.loop.ask(ctx, func(c *Core) {
 		c.set.Keep, c.set.QueueLimit = set.Keep, set.QueueLimit
 		n.filesLimit.Store(set.FilesLimit)
+		c.audit(entry{Who: whoMain, What: "settings", On: "read again", Result: "ok"})
 	})
 }
 

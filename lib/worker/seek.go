@@ -13,6 +13,8 @@ import (
 const (
 	seekFor   = 2 * time.Second
 	seekEvery = time.Minute
+
+	mostOthers = 4 // addresses of main nodes with other keys: ours may have been given another, and have the former one beside it
 )
 
 // reach connects to the main node: where it is known to be, or else where it is found on the local network.
@@ -25,11 +27,15 @@ func (w *Worker) reach(ctx context.Context, addresses []string) (conn *wire.Conn
 	if len(found) == 0 {
 		return nil, "", err
 	}
-	w.o.Log.Info("the main node is where it was not known to be", "addresses", found)
-	return dial(ctx, w.home.identity, w.home.pinned(), found)
+	if conn, address, e := dial(ctx, w.home.identity, w.home.pinned(), found); e == nil {
+		w.o.Log.Info("the main node is where it was not known to be", "address", address)
+		return conn, address, nil
+	}
+	return nil, "", err
 }
 
-// seek looks for the main node on the local network, now and then: other addresses than those that are known.
+// seek looks for the main node on the local network, now and then: other addresses than those that are known. Whether it is the right one is seen when
+// it is reached.
 func (w *Worker) seek(ctx context.Context, known []string) (found []string) {
 	w.sought.Lock()
 	defer w.sought.Unlock()
@@ -43,14 +49,19 @@ func (w *Worker) seek(ctx context.Context, known []string) (found []string) {
 	if err != nil {
 		w.o.Log.Debug("cannot look for the main node", "err", err)
 	}
+	var others []string
 	for _, n := range nodes {
 		for _, a := range n.Addresses {
-			if isIt(n) && !slices.Contains(known, a) {
+			switch {
+			case slices.Contains(known, a):
+			case isIt(n):
 				found = append(found, a)
+			case len(others) < mostOthers:
+				others = append(others, a)
 			}
 		}
 	}
-	return found
+	return append(found, others...)
 }
 
 // onlyLoopback says whether all addresses are of this host: then the main node is here or not at all.
