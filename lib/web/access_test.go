@@ -74,7 +74,7 @@ func (s *site) state() string {
 		s.t.Fatal(err)
 	}
 	for i := range devices {
-		devices[i].LastSeen, devices[i].Metrics, devices[i].Status = time.Time{}, device.Metrics{}, ""
+		devices[i].LastSeen, devices[i].Metrics, devices[i].Status, devices[i].Profile = time.Time{}, device.Metrics{}, "", device.Profile{} // which it tells itself
 	}
 	b, err := json.Marshal([]any{tasks, tokens, devices})
 	if err != nil {
