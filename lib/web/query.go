@@ -61,11 +61,18 @@ func (q *query) one(name string) string {
 
 // number gives a whole number between two bounds.
 func (q *query) number(name string, standard, least, most int) int {
+	return int(q.wide(name, int64(standard), int64(least), int64(most)))
+}
+
+// afterEvent gives the number of an event, after which to begin; -1: none is given. It goes beyond 32 bits, on every device.
+func (q *query) afterEvent() int64 { return q.wide("after", -1, 0, 1<<53) }
+
+func (q *query) wide(name string, standard, least, most int64) int64 {
 	text := q.one(name)
 	if text == "" {
 		return standard
 	}
-	n, err := strconv.Atoi(text)
+	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < least || n > most {
 		q.fail(invalid("%s=%.40q: a number between %d and %d", name, text, least, most))
 	}

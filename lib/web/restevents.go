@@ -35,14 +35,14 @@ const (
 func (s *Server) listEvents(ctx context.Context, r *http.Request) (any, error) {
 	q := newQuery(r)
 	f := wire.FollowEvents{Filter: q.manyEvents()}
-	limit, after, fields := q.number("limit", manyPerPage, 1, mostPerPage), q.number("after", -1, 0, 1<<53), fieldsOf[shownEvent](q)
+	limit, after, fields := q.number("limit", manyPerPage, 1, mostPerPage), q.afterEvent(), fieldsOf[shownEvent](q)
 	f.Filter.Since = q.since()
 	if err := q.check(); err != nil {
 		return nil, err
 	}
 	switch {
 	case after >= 0:
-		f.After = int64(after)
+		f.After = after
 	case f.Filter.Since == nil:
 		f.Last = limit
 	}

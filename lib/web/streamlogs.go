@@ -69,7 +69,7 @@ func (s *Server) tellEvents(r *http.Request, t *telling) {
 
 // begin says after which event a reader begins.
 func (s *Server) begin(r *http.Request, q *query, many int) (f wire.FollowEvents, err error) {
-	many, after := q.number("n", many, 0, mostEvents), q.number("after", -1, 0, 1<<53)
+	many, after := q.number("n", many, 0, mostEvents), q.afterEvent()
 	if err := q.check(); err != nil {
 		return f, err
 	}
@@ -87,7 +87,7 @@ func (s *Server) begin(r *http.Request, q *query, many int) (f wire.FollowEvents
 	switch {
 	case given:
 	case after >= 0:
-		seen = int64(after)
+		seen = after
 	default:
 		seen = max(status.LastEvent-int64(many), 0)
 	}
