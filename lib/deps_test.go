@@ -29,7 +29,7 @@ var floors = []string{
 }
 
 // bottom are packages without I/O that know nothing of clusters, and that every package may import, aside or not; they import none.
-var bottom = []string{"lib/visible"}
+var bottom = []string{"lib/visible", "lib/limit"}
 
 // aside are packages that know nothing of clusters, and that every package may import but those of pure.
 var aside = []string{"lib/cli", "lib/reload"}
@@ -39,6 +39,7 @@ var pure = []string{"lib/task", "lib/device", "lib/cluster", "lib/scheduler", "l
 
 // forbidden says what packages never import, by the beginning of the path.
 var forbidden = map[string]string{
+	"lib/limit":     "os net net/http database/sql log log/slog",
 	"lib/visible":   "os net net/http database/sql log log/slog",
 	"lib/task":      "os net net/http database/sql log log/slog",
 	"lib/device":    "os net net/http database/sql log log/slog",

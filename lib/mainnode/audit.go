@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
+	"github.com/retire-cluster/retire-cluster/lib/limit"
 	"github.com/retire-cluster/retire-cluster/lib/store"
 	"github.com/retire-cluster/retire-cluster/lib/task"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
@@ -169,7 +170,7 @@ const mostOn = 64
 // networkOf is the network of an address: one host has as many of version 6 as it likes.
 func networkOf(address string) string {
 	if ip, err := netip.ParseAddr(address); err == nil {
-		return network(ip).String()
+		return limit.Network(ip).String()
 	}
 	return address
 }

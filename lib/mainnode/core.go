@@ -18,6 +18,7 @@ import (
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
 	"github.com/retire-cluster/retire-cluster/lib/device"
+	"github.com/retire-cluster/retire-cluster/lib/limit"
 	"github.com/retire-cluster/retire-cluster/lib/scheduler"
 	"github.com/retire-cluster/retire-cluster/lib/store"
 	"github.com/retire-cluster/retire-cluster/lib/task"
@@ -101,7 +102,7 @@ type Core struct {
 	sessions       map[int64]*session
 	reserving      []*machine // those that are kept for a task
 	tokens         map[string]store.Token
-	rates          map[string]*rate // by token
+	rates          map[string]*limit.Bucket // by token
 	invites        map[string]store.Invite
 	revoked        map[string]string // names of devices that were removed, by fingerprint
 	audited        store.Audited     // the newest line of the audit log

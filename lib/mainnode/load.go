@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/limit"
 	"github.com/retire-cluster/retire-cluster/lib/scheduler"
 	"github.com/retire-cluster/retire-cluster/lib/store"
 	"github.com/retire-cluster/retire-cluster/lib/task"
@@ -24,7 +25,7 @@ func NewCore(ctx context.Context, set Settings, db *store.DB, log *slog.Logger, 
 		set: set, db: db.ForWriter(), ctx: ctx, log: log, lease: lease, started: now, now: now,
 		tasks: map[task.ID]*openTask{}, queue: scheduler.NewQueue(set.Ageing),
 		devices: map[string]*machine{}, byKey: map[string]*machine{}, crowded: map[*machine]struct{}{},
-		sessions: map[int64]*session{}, tokens: map[string]store.Token{}, rates: map[string]*rate{}, invites: map[string]store.Invite{}, revoked: map[string]string{}, failures: failures{}, guesses: guesses{},
+		sessions: map[int64]*session{}, tokens: map[string]store.Token{}, rates: map[string]*limit.Bucket{}, invites: map[string]store.Invite{}, revoked: map[string]string{}, failures: failures{}, guesses: newGuesses(),
 		bodies: newBodies(), pending: true,
 	}
 	for _, load := range []func() error{c.loadMeta, c.loadDevices, c.loadAccess, c.loadTasks, c.loadCounts} {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/limit"
 	"github.com/retire-cluster/retire-cluster/lib/store"
 	"github.com/retire-cluster/retire-cluster/lib/task"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
@@ -127,30 +128,20 @@ func (c *Core) logout(s *session) error {
 	return nil
 }
 
-// rate is how many tasks a token may submit now: it may become less than none, and then nothing is taken until it has grown again.
-type rate struct {
-	left float64
-	at   time.Time
-}
-
 // mayNow takes tasks from what a session's token may submit in a minute. What is more than that is paid for by waiting.
 func (c *Core) mayNow(s *session, tasks int) error {
-	most := float64(s.grant.Rate)
+	most := s.grant.Rate
 	if most == 0 {
 		return nil
 	}
 	r := c.rates[s.principal]
 	if r == nil {
-		r = &rate{most, c.now}
+		r = &limit.Bucket{}
 		c.rates[s.principal] = r
 	}
-	r.left = min(most, r.left+max(0, c.now.Sub(r.at).Minutes())*most)
-	r.at = c.now
-	if r.left < 1 {
-		wait := time.Duration((1 - r.left) / most * float64(time.Minute))
-		return &wire.Error{Code: "E_RATE", RetryAfter: max(wait.Milliseconds(), 1), Text: "this token may submit " + strconv.Itoa(s.grant.Rate) + " tasks in a minute"}
+	if wait := r.Take(c.now, tasks, most, time.Minute/time.Duration(most)); wait > 0 {
+		return &wire.Error{Code: "E_RATE", RetryAfter: max(wait.Milliseconds(), 1), Text: "this token may submit " + strconv.Itoa(most) + " tasks in a minute"}
 	}
-	r.left -= float64(tasks)
 	return nil
 }
 

@@ -7,18 +7,20 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/limit"
 )
 
 // Bounds on connections that have not been welcomed. Addresses from which somebody was welcomed, and this host itself, have none of their own:
 // a hundred phones behind one router may come back at once.
 const (
 	maxStrangers     = 1024
-	maxStrangersFrom = 64   // one address
-	newFrom          = 128  // connections that one address may make at once
-	newFromEvery     = 20   // and in a second, after that
-	newFromAll       = 512  // that all of them together may make at once
-	newFromAllEvery  = 100  // and in a second: a handshake costs a slow main node some milliseconds
-	mostAddresses    = 4096 // remembered
+	maxStrangersFrom = 64                // one address
+	newFrom          = 128               // connections that one address may make at once
+	newFromEvery     = time.Second / 20  // and then one
+	newFromAll       = 512               // that all of them together may make at once
+	newFromAllEvery  = time.Second / 100 // and then one: a handshake costs a slow main node some milliseconds
+	mostFriends      = 4096              // addresses
 )
 
 // strangers are the connections that have not been welcomed. Where there are too many the oldest makes room: who means it has spoken by then.
@@ -27,10 +29,10 @@ type strangers struct {
 	all   *list.List // of *visitor, the oldest first
 	of    map[net.Conn]*list.Element
 	from  map[netip.Addr]int
-	pace  map[netip.Addr]*pace
+	pace  limit.Addresses
 	known map[netip.Addr]bool // somebody was welcomed from there, or is known to be there: whole addresses, not networks
 
-	together pace // of all addresses
+	together limit.Bucket // of all addresses
 }
 
 type visitor struct {
@@ -38,14 +40,8 @@ type visitor struct {
 	from netip.Addr
 }
 
-// pace is how many connections an address may make now.
-type pace struct {
-	left float64
-	at   time.Time
-}
-
 func newStrangers() *strangers {
-	return &strangers{all: list.New(), of: map[net.Conn]*list.Element{}, from: map[netip.Addr]int{}, pace: map[netip.Addr]*pace{}, known: map[netip.Addr]bool{}, together: pace{left: newFromAll}}
+	return &strangers{all: list.New(), of: map[net.Conn]*list.Element{}, from: map[netip.Addr]int{}, pace: limit.Addresses{Most: newFrom, Every: newFromEvery}, known: map[netip.Addr]bool{}}
 }
 
 // admit takes one more, unless its address makes them too fast.
@@ -53,7 +49,7 @@ func (s *strangers) admit(c net.Conn, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	whole := address(c.RemoteAddr())
-	from := network(whole)
+	from := limit.Network(whole)
 	if !s.isExempt(whole) {
 		if !s.mayCome(from, now) {
 			return false
@@ -76,26 +72,7 @@ func (s *strangers) isExempt(a netip.Addr) bool {
 }
 
 func (s *strangers) mayCome(from netip.Addr, now time.Time) bool {
-	if len(s.pace) >= mostAddresses {
-		clear(s.pace)
-	}
-	p := s.pace[from]
-	if p == nil {
-		p = &pace{newFrom, now}
-		s.pace[from] = p
-	}
-	return p.take(now, newFrom, newFromEvery) && s.together.take(now, newFromAll, newFromAllEvery)
-}
-
-// take takes one of what may come now, of so many at the most and so many more in a second.
-func (p *pace) take(now time.Time, most, every float64) bool {
-	p.left = min(most, p.left+max(0, now.Sub(p.at).Seconds())*every)
-	p.at = now
-	if p.left < 1 {
-		return false
-	}
-	p.left--
-	return true
+	return s.pace.Take(from, now) == 0 && s.together.Take(now, 1, newFromAll, newFromAllEvery) == 0
 }
 
 // showOut closes the oldest of which this is true.
@@ -114,7 +91,7 @@ func (s *strangers) leave(c net.Conn, welcomed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if welcomed {
-		if len(s.known) >= mostAddresses {
+		if len(s.known) >= mostFriends {
 			clear(s.known)
 		}
 		s.known[address(c.RemoteAddr())] = true
@@ -148,18 +125,8 @@ func (s *strangers) expect(addresses iter.Seq[string]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for a := range addresses {
-		if ip, err := netip.ParseAddr(a); err == nil && len(s.known) < mostAddresses {
+		if ip, err := netip.ParseAddr(a); err == nil && len(s.known) < mostFriends {
 			s.known[ip.Unmap().WithZone("")] = true
 		}
 	}
-}
-
-// network is what counts of an address. Of one of IPv6 it is the first half: a host has as many others as it likes.
-func network(ip netip.Addr) netip.Addr {
-	ip = ip.Unmap().WithZone("")
-	if ip.Is6() && !ip.IsLoopback() {
-		network, _ := ip.Prefix(64)
-		return network.Addr()
-	}
-	return ip
 }

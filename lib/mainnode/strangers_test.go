@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/limit"
 )
 
 // visit is a connection of which only its address, and whether it is closed, matter.
@@ -49,7 +51,7 @@ func TestStrangers(t *testing.T) {
 	if come("192.0.2.1:5") != nil {
 		t.Error("an address makes connections as fast as it likes")
 	}
-	now = now.Add(time.Second / newFromEvery)
+	now = now.Add(newFromEvery)
 	if come("192.0.2.1:6") == nil || come("192.0.2.1:7") != nil {
 		t.Error("an address does not get its pace back")
 	}
@@ -78,9 +80,9 @@ func TestStrangers(t *testing.T) {
 	if come("[2001:db8:5::666]:2") != nil || come("[2001:db8:5::1]:2") == nil || come("[2001:db8:5::2]:1") == nil {
 		t.Error("those who are known are not told from others in their network")
 	}
-	s.together.left = 2 * maxStrangers
+	s.together = limit.Bucket{}
 	for i := range 2 * maxStrangers {
-		now = now.Add(time.Second / newFromAllEvery)
+		now = now.Add(newFromAllEvery)
 		come((&net.TCPAddr{IP: net.IPv4(10, 1, byte(i>>8), byte(i)), Port: 1}).String())
 	}
 	if s.all.Len() != maxStrangers || len(s.of) != maxStrangers {

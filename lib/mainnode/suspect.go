@@ -5,13 +5,21 @@ import (
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/limit"
 	"github.com/retire-cluster/retire-cluster/lib/task"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
-// guesses are the wrong secrets that came from an address, or from one network of IPv6. A secret of 130 bits is not guessed; this is so that who
-// tries costs little.
-type guesses map[netip.Addr]*pace
+// guesses are the wrong secrets that came, from each address and from everywhere. A secret of 130 bits is not guessed; this is so that who tries costs
+// little.
+type guesses struct {
+	each limit.Addresses
+	all  limit.Bucket
+}
+
+func newGuesses() guesses {
+	return guesses{each: limit.Addresses{Most: mostGuesses, Every: guessEvery}}
+}
 
 const (
 	guessWait    = 100 * time.Millisecond // before a wrong secret is answered, and up to as long again
@@ -19,9 +27,6 @@ const (
 	guessEvery   = 10 * time.Second       // and then one
 	guessedAtAll = 50                     // in a minute, from everywhere
 )
-
-// everywhere stands for all addresses together.
-var everywhere = netip.IPv4Unspecified()
 
 // isGuess says whether a refusal was of a secret.
 func isGuess(body any, e *wire.Error) bool {
@@ -40,28 +45,12 @@ func (c *Core) guessed(from string, e *wire.Error) *wire.Error {
 	if err != nil {
 		return e
 	}
-	if len(c.guesses) > mostAddresses {
-		clear(c.guesses)
-	}
-	here := c.guesses.take(network(ip), c.now, mostGuesses, guessEvery)
-	all := c.guesses.take(everywhere, c.now, guessedAtAll, time.Minute/guessedAtAll)
+	here := c.guesses.each.Take(ip, c.now)
+	all := c.guesses.all.Take(c.now, 1, guessedAtAll, time.Minute/guessedAtAll)
 	if wait := max(here, all); wait > 0 {
 		return &wire.Error{Code: "E_RATE", RetryAfter: wait.Milliseconds(), Text: "too many wrong tokens or join codes come from there"}
 	}
 	return e
-}
-
-// take takes one of what an address may guess, and says how long it has to wait for the next.
-func (g guesses) take(from netip.Addr, now time.Time, most float64, every time.Duration) time.Duration {
-	p := g[from]
-	if p == nil {
-		p = &pace{most, now}
-		g[from] = p
-	}
-	if p.take(now, most, 1/every.Seconds()) {
-		return 0
-	}
-	return time.Duration((1 - p.left) * float64(every))
 }
 
 // honest refuses what a device says of an attempt that another device holds: it has that device's lease, which it was never told. An honest one cannot.

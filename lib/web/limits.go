@@ -1,10 +1,11 @@
 package web
 
 import (
-	"maps"
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/retire-cluster/retire-cluster/lib/limit"
 )
 
 // crowd counts what each address holds of something. This host itself, and whoever is exempt, may hold as much as there is.
@@ -25,7 +26,7 @@ func (c *crowd) enter(a netip.Addr) (leave func(), ok bool) {
 	if !a.IsValid() || a.IsLoopback() || c.exempt(a) {
 		return func() {}, true
 	}
-	a = network(a)
+	a = limit.Network(a)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.many[a] >= c.most {
@@ -43,65 +44,26 @@ func (c *crowd) leave(a netip.Addr) {
 	}
 }
 
-// tries are how often each address may get something wrong: so often at once, and then once in a while.
+// tries are how often each address may get something wrong.
 type tries struct {
-	most  float64
-	every time.Duration
-
 	mu   sync.Mutex
-	left map[netip.Addr]*allowance
+	left limit.Addresses
 }
 
-type allowance struct {
-	left float64
-	at   time.Time
-}
-
-const mostAddresses = 4096 // remembered
-
-func newTries(most float64, every time.Duration) *tries {
-	return &tries{most: most, every: every, left: map[netip.Addr]*allowance{}}
+func newTries(most int, every time.Duration) *tries {
+	return &tries{left: limit.Addresses{Most: most, Every: every}}
 }
 
 // take takes one try. Where there is none left it says when there will be.
 func (t *tries) take(from netip.Addr, now time.Time) (wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	from = network(from)
-	a := t.left[from]
-	if a == nil {
-		t.forget(now)
-		a = &allowance{t.most, now}
-		t.left[from] = a
-	}
-	a.left, a.at = t.grown(a, now), now
-	if a.left < 1 {
-		return time.Duration((1 - a.left) * float64(t.every))
-	}
-	a.left--
-	return 0
+	return t.left.Take(from, now)
 }
 
 // giveBack is for a try that was right.
 func (t *tries) giveBack(from netip.Addr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if a := t.left[network(from)]; a != nil {
-		a.left = min(a.left+1, t.most)
-	}
-}
-
-func (t *tries) grown(a *allowance, now time.Time) float64 {
-	return min(t.most, a.left+max(0, now.Sub(a.at).Seconds())/t.every.Seconds())
-}
-
-// forget makes room: addresses that have all their tries are as good as new, and where there are too many others all are.
-func (t *tries) forget(now time.Time) {
-	if len(t.left) < mostAddresses {
-		return
-	}
-	maps.DeleteFunc(t.left, func(_ netip.Addr, a *allowance) bool { return t.grown(a, now) >= t.most })
-	if len(t.left) >= mostAddresses {
-		clear(t.left)
-	}
+	t.left.GiveBack(from)
 }

@@ -60,12 +60,3 @@ func (s *Server) addressOf(r *http.Request) netip.Addr {
 func (s *Server) isSecure(r *http.Request) bool {
 	return r.TLS != nil || s.isProxy(peerOf(r.RemoteAddr)) && r.Header.Get("X-Forwarded-Proto") == "https"
 }
-
-// network is what counts of an address. Of one of IPv6 it is the first half: a host has as many others as it likes.
-func network(ip netip.Addr) netip.Addr {
-	if ip.Is6() && !ip.IsLoopback() {
-		half, _ := ip.Prefix(64)
-		return half.Addr()
-	}
-	return ip
-}
