@@ -93,20 +93,14 @@ func (k *keys) fingerprint() string {
 	return k.now.Fingerprint()
 }
 
-// formerUntil is until when the former key is good; the zero time: there is none.
-func (k *keys) formerUntil() time.Time {
+// rotate makes another key; while the former one is good only by force. Whatever it is interrupted by, the key that is left is one that devices know or
+// are told of.
+func (k *keys) rotate(until time.Time, force bool) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.former == nil || time.Now().After(k.until) {
-		return time.Time{}
+	if k.former != nil && time.Now().Before(k.until) && !force {
+		return wire.Errorf(wire.ErrConflict, "devices may still know only the key before this one, which is good until %s; --force ends its time", k.until.UTC().Format(time.DateTime))
 	}
-	return k.until
-}
-
-// rotate makes another key. Whatever it is interrupted by, the key that is left is one that devices know or are told of.
-func (k *keys) rotate(until time.Time) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	if err := k.keep(fileFormer, k.now); err != nil {
 		return err
 	}
@@ -147,17 +141,14 @@ func (c *conn) rotateKey(ctx context.Context, m *wire.Message, role wire.Role) e
 	if within == 0 {
 		within = formerTime
 	}
-	if until := c.node.keys.formerUntil(); !until.IsZero() && !ask.Force {
-		return wire.Errorf(wire.ErrConflict, "rotate_key: devices may still know only the key before this one, which is good until %s; --force ends its time", until.UTC().Format(time.DateTime))
-	}
-	done, err := c.node.rotate(context.WithoutCancel(ctx), c.who.Load(), within) // who asks may have gone
+	done, err := c.node.rotate(context.WithoutCancel(ctx), c.who.Load(), within, ask.Force) // who asks may have gone
 	c.reply(*m, done, err)
 	return nil
 }
 
-func (n *Node) rotate(ctx context.Context, who *standing, within time.Duration) (done wire.KeyRotated, err error) {
+func (n *Node) rotate(ctx context.Context, who *standing, within time.Duration, force bool) (done wire.KeyRotated, err error) {
 	done.Until = time.Now().Add(within).UTC().Truncate(time.Second)
-	if err := n.keys.rotate(done.Until); err != nil {
+	if err := n.keys.rotate(done.Until, force); err != nil {
 		return done, fmt.Errorf("rotate_key: %w", err)
 	}
 	done.Fingerprint = n.keys.fingerprint()
