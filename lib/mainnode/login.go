@@ -10,7 +10,6 @@ import (
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
 	"github.com/retire-cluster/retire-cluster/lib/limit"
 	"github.com/retire-cluster/retire-cluster/lib/store"
-	"github.com/retire-cluster/retire-cluster/lib/task"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
 )
 
@@ -143,21 +142,6 @@ func (c *Core) mayNow(s *session, tasks int) error {
 		return &wire.Error{Code: "E_RATE", RetryAfter: max(wait.Milliseconds(), 1), Text: "this token may submit " + strconv.Itoa(most) + " tasks in a minute"}
 	}
 	return nil
-}
-
-// retryFor gives a task again for a session, as fast as its token may submit, and counts it.
-func (c *Core) retryFor(session int64, id task.ID, count int) (int, error) {
-	s := c.sessions[session]
-	if s == nil {
-		return count, errEnded
-	}
-	if err := c.mayNow(s, 0); err != nil {
-		return count, err
-	}
-	if !c.Retry(id) {
-		return count, nil
-	}
-	return count + 1, c.mayNow(s, 1)
 }
 
 // mayAll says whether a session may submit such tasks, and confines them to the devices of its grant.
