@@ -38,6 +38,10 @@ type fleet struct {
 	group  sync.WaitGroup
 }
 
+// perAddress is how many devices come from one address, which has some 28,000 ports to connect from, of which each connection that is gone keeps one for a
+// minute.
+const perAddress = 1000
+
 // fleet makes n devices with so many slots each and has them join. Call connect.
 func (r *run) fleet(m *mainNode, n, slots int) (*fleet, error) {
 	f := &fleet{r: r, main: m, once: true, reached: make(chan struct{}, 1), first: make(chan time.Time, 1), broken: make(chan error, 1), profile: device.Profile{
@@ -49,8 +53,7 @@ func (r *run) fleet(m *mainNode, n, slots int) (*fleet, error) {
 		if err != nil {
 			return nil, err
 		}
-		// An address has some 28,000 ports to connect from, of which each connection that is gone keeps one for a minute.
-		source := net.IPv4(127, 0, 0, byte(2+i/1000))
+		source := net.IPv4(127, 0, 0, byte(2+i/perAddress))
 		f.devices = append(f.devices, &simulated{fleet: f, name: fmt.Sprintf("device-%d", i+1), identity: identity, source: source, life: rand.Text(), status: device.Paused})
 	}
 	r.atEnd(f.hangUp)
@@ -61,6 +64,11 @@ func (r *run) fleet(m *mainNode, n, slots int) (*fleet, error) {
 const atATime = 64
 
 func (f *fleet) join() error {
+	for i := 0; i < len(f.devices); i += perAddress {
+		if err := f.devices[i].introduce(f.r.ctx); err != nil {
+			return err
+		}
+	}
 	return f.eachDevice(atATime, func(d *simulated) error { return d.join(f.r.ctx) })
 }
 

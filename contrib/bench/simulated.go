@@ -74,6 +74,17 @@ func ask(conn *wire.Conn, kind string, body, answer any) error {
 	return m.Decode(answer)
 }
 
+// introduce has the main node know the device's address, as where somebody uses the commands: strangers may come only so fast.
+func (d *simulated) introduce(ctx context.Context) error {
+	conn, err := d.dial(ctx)
+	if err != nil {
+		return fmt.Errorf("introduce: %w", err)
+	}
+	defer conn.Close()
+	var w wire.Welcome
+	return ask(conn, wire.TypeHello, wire.Hello{Protocol: wire.Spoken, Software: "bench", Token: d.fleet.main.local.Token}, &w)
+}
+
 // join enrols the device with the admin's token, as a worker on the main node's own host does.
 func (d *simulated) join(ctx context.Context) error {
 	conn, err := d.dial(ctx)
