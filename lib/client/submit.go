@@ -103,7 +103,7 @@ func fitsSurely(specs []task.Spec) bool {
 	size := 0.0
 	for i := range specs {
 		s := &specs[i]
-		if s.Files != nil {
+		if s.Files != nil || s.Secrets != nil {
 			return false
 		}
 		texts := len(s.Type) + len(s.Name) + len(s.Requirements.Platform) + len(s.Requirements.Role) + len(s.Requirements.Device)

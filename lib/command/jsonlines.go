@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -42,6 +43,10 @@ func decodeSpec(line []byte, common task.Spec) (task.Spec, error) {
 	if common.Limits != nil {
 		own := *common.Limits // and into this
 		spec.Limits = &own
+	}
+	if common.Secrets != nil {
+		own := maps.Clone(*common.Secrets)
+		spec.Secrets = &own
 	}
 	if err := wire.CheckJSON(line); err != nil {
 		return spec, err

@@ -33,9 +33,11 @@ type Spec struct {
 	In       []string          `placeholder:"[NAME=]FILE" sep:"none" help:"File or directory to send along; may be given again."`
 	Out      []string          `placeholder:"PATTERN" sep:"none" help:"What to bring back of the files that it leaves; may be given again."`
 	Env      map[string]string `placeholder:"K=V" mapsep:"none" help:"Variable for the task; may be given again."`
+	Secret   []string          `placeholder:"NAME[=@FILE]" sep:"none" help:"Variable for the task that is hidden wherever it is shown, from rc-submit's own environment or a file; may be given again."`
 	Argv     []string          `arg:"" optional:"" name:"command" passthrough:"partial" help:"Program to run, with its arguments."`
 
-	found inputs
+	found  inputs
+	hidden *task.Secrets // that --secret names
 }
 
 // specs makes the tasks and checks every one.
@@ -121,7 +123,7 @@ func (s *Spec) common() (task.Spec, error) {
 	}
 	return task.Spec{
 		Name: s.Name, Priority: s.Priority, Timeout: time.Duration(s.Timeout).Seconds(),
-		Retries: s.Retries, Requirements: r, Policy: policy, Provision: task.Provision{Limits: s.limits()},
+		Retries: s.Retries, Requirements: r, Policy: policy, Provision: task.Provision{Limits: s.limits(), Secrets: s.hidden},
 	}, nil
 }
 

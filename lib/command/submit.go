@@ -45,6 +45,11 @@ func (s *Submit) noFiles() error {
 	if file, ok := strings.CutPrefix(s.Payload, "@"); ok {
 		return s.fileOf(file)
 	}
+	for _, secret := range s.Secret {
+		if _, file, ok := strings.Cut(secret, "=@"); ok {
+			return s.fileOf(file)
+		}
+	}
 	return nil
 }
 
@@ -58,6 +63,9 @@ func (s *Submit) Run(ctx context.Context, std cli.Std, env cli.Env) error {
 		return usage("--ordered and --raw go with --wait")
 	}
 	if err := s.noFiles(); err != nil {
+		return err
+	}
+	if err := s.loadSecrets(env); err != nil {
 		return err
 	}
 	specs, err := s.specs(std.In)

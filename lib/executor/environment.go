@@ -39,8 +39,15 @@ func systemNeeds(name string) bool {
 	return false
 }
 
-// environment is what an attempt's process sees, and nothing else. What the task declares comes first.
+// environment is what an attempt's process sees, and nothing else. What the task declares comes first, and of that its secrets.
 func (x *Executor) environment(a Attempt, dir string, declared map[string]string) []string {
+	if s := a.Spec.Secrets; s != nil {
+		declared = maps.Clone(declared)
+		if declared == nil {
+			declared = map[string]string{}
+		}
+		maps.Copy(declared, *s)
+	}
 	env := make([]string, 0, len(x.inherit)+8+len(declared))
 	add := func(name, value string) {
 		if _, ok := declared[name]; !ok {

@@ -151,7 +151,10 @@ func (x *Executor) Run(ctx context.Context, a Attempt, sink Sink) task.Result {
 	ctx, a.cut = context.WithCancelCause(ctx)
 	x.openFence(&a)
 	defer x.closeFence(&a)
-	out := newOutput(x.options.OutputLimit, sink)
+	out := newOutput(x.options.OutputLimit, a.Spec.Secrets, sink)
+	if tell := a.Progress; tell != nil && a.Spec.Secrets != nil {
+		a.Progress = func(text string) { tell(out.masks[0].line(text)) }
+	}
 	r := x.run(ctx, a, out)
 	out.finish(&r)
 	if r.Wall == 0 {

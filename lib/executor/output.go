@@ -16,6 +16,7 @@ type output struct {
 	whole int64    // as it was set
 	limit int64    // of which some is kept for those
 	tails [2]*tail // of stdout and stderr; nil: the limit is too low for one
+	masks [2]*mask // of the same; nil: the task has no secrets
 
 	mu      sync.Mutex // held while the sink is called
 	kept    int64
@@ -26,6 +27,14 @@ type output struct {
 func (o *output) write(s task.Stream, data []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if m := o.masks[s-task.Stdout]; m != nil {
+		data = m.pass(data)
+	}
+	o.put(s, data)
+}
+
+// put takes what is not secret.
+func (o *output) put(s task.Stream, data []byte) {
 	keep := min(int64(len(data)), o.limit-o.kept)
 	o.beyond(s, data[keep:])
 	if keep == 0 || o.closed {
@@ -36,8 +45,8 @@ func (o *output) write(s task.Stream, data []byte) {
 }
 
 // newOutput keeps room for the last bytes where the limit leaves some.
-func newOutput(limit int64, sink Sink) *output {
-	o := &output{sink: sink, whole: limit, limit: limit}
+func newOutput(limit int64, secrets *task.Secrets, sink Sink) *output {
+	o := &output{sink: sink, whole: limit, limit: limit, masks: [2]*mask{newMask(secrets), newMask(secrets)}}
 	if limit >= tailShare {
 		o.limit -= int64(len(o.tails)) * tailSize
 		for i := range o.tails {
@@ -69,6 +78,11 @@ func (o *output) take(e *exit) {
 func (o *output) finish(r *task.Result) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	for s, m := range o.masks {
+		if m != nil {
+			o.put(task.Stdout+task.Stream(s), m.rest())
+		}
+	}
 	for s, t := range o.tails {
 		if t != nil && !o.closed {
 			o.end(task.Stdout+task.Stream(s), t)
@@ -102,7 +116,7 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 func (o *output) pump(s task.Stream, pipe *os.File) {
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)
-	splices := true
+	splices := o.masks[s-task.Stdout] == nil // what goes by unread cannot be hidden
 	var d *discarder
 	defer func() {
 		if d != nil {

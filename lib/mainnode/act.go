@@ -53,7 +53,7 @@ func (c *conn) actOn(ctx context.Context, m *wire.Message, sel *wire.Select) (do
 					done.Count++
 				}
 				if m.Type == wire.TypeRetry && refused == nil {
-					done.Count, refused = core.retryFor(c.id, id, done.Count)
+					done.Count, refused = core.retryFor(c.id, id, len(sel.Tasks) > 0, done.Count)
 				}
 			}
 		})
@@ -157,8 +157,9 @@ func (c *conn) resolve(ctx context.Context, texts []string) (ids []task.ID, err 
 	return ids, nil
 }
 
-// retryFor gives a task again for a session, as fast as its token may submit, and counts it.
-func (c *Core) retryFor(session int64, id task.ID, count int) (int, error) {
+// retryFor gives a task again for a session, as fast as its token may submit, and counts it. Of one that was named it is said when its secrets are why
+// it is not.
+func (c *Core) retryFor(session int64, id task.ID, named bool, count int) (int, error) {
 	s := c.sessions[session]
 	if s == nil {
 		return count, errEnded
@@ -167,6 +168,9 @@ func (c *Core) retryFor(session int64, id task.ID, count int) (int, error) {
 		return count, err
 	}
 	if !c.Retry(id) {
+		if t, err := c.db.Task(c.ctx, id); named && err == nil && t.Secrets != nil && t.State.May(task.Queued) {
+			return count, wire.Errorf(task.ErrMove, "task %s had secrets, which the main node forgot when it was over: submit it again", id)
+		}
 		return count, nil
 	}
 	return count + 1, c.mayNow(s, 1)

@@ -98,19 +98,29 @@ func (c *Core) elsewhere(it scheduler.Item) bool {
 }
 
 // spec is the task as it is sent to a worker.
-func (c *Core) spec(t *openTask) (task.Spec, error) {
-	s := task.Spec{Type: t.taskType, Priority: t.priority, Requirements: *t.needs, Policy: *t.policy}
-	if n, ok := c.bodies.get(t.row.ID); ok {
-		c.bodies.drop(t.row.ID)
-		s.Payload, s.Timeout, s.Provision = n.Spec.Payload, n.Spec.Timeout, n.Spec.Provision
-		return s, nil
+func (c *Core) spec(t *openTask) (s task.Spec, err error) {
+	s = task.Spec{Type: t.taskType, Priority: t.priority, Requirements: *t.needs, Policy: *t.policy}
+	id := t.row.ID
+	added, pending := c.batch.Added(id)
+	stored, known := c.bodies.get(id)
+	if known {
+		c.bodies.drop(id)
+	} else if pending {
+		stored = added
+	} else {
+		var read task.Task
+		read, err = c.db.Task(c.ctx, id)
+		stored.Spec = read.Spec
 	}
-	if added, ok := c.batch.Added(t.row.ID); ok {
-		s.Payload, s.Timeout, s.Provision = added.Spec.Payload, added.Spec.Timeout, added.Spec.Provision
-		return s, nil
+	s.Payload, s.Timeout, s.Provision = stored.Spec.Payload, stored.Spec.Timeout, stored.Spec.Provision
+	if s.Secrets == nil || err != nil {
+		return s, err
 	}
-	stored, err := c.db.Task(c.ctx, t.row.ID)
-	s.Payload, s.Timeout, s.Provision = stored.Payload, stored.Timeout, stored.Provision
+	secrets := added.Secrets
+	if !pending {
+		secrets, err = c.db.Secrets(c.ctx, id)
+	}
+	s.Secrets = &secrets
 	return s, err
 }
 
@@ -346,7 +356,7 @@ func (c *Core) Cancel(id task.ID) bool {
 	return true
 }
 
-// Retry queues a task again that failed, timed out or was cancelled; false: it did not.
+// Retry queues a task again that failed, timed out or was cancelled; false: it did not. One with secrets cannot be: they went when it ended.
 func (c *Core) Retry(id task.ID) bool {
 	if c.tasks[id] != nil || c.queue.Has(id) {
 		return false
@@ -355,7 +365,7 @@ func (c *Core) Retry(id task.ID) bool {
 	if pending, ok := c.batch.PendingTask(id); ok {
 		stored.State, stored.Attempt, stored.Device = pending.State, pending.Attempt, pending.Device
 	}
-	if err != nil || !stored.State.Ended() || !stored.State.May(task.Queued) {
+	if err != nil || stored.Secrets != nil || !stored.State.Ended() || !stored.State.May(task.Queued) {
 		return false
 	}
 	stored.Payload = nil // which waits on the disk

@@ -132,8 +132,12 @@ func (c *Core) submit(s *session, m *wire.Submit) (any, error) {
 
 func (c *Core) add(id task.ID, job task.JobID, owner string, spec *task.Spec) {
 	n := store.NewTask{ID: id, Job: job, Owner: owner, Spec: *spec, Submitted: c.now}
-	c.batch.Submit(n)
+	n.Spec.Secrets = spec.Secrets.Hidden()
 	c.bodies.put(n)
+	if spec.Secrets != nil {
+		n.Secrets = *spec.Secrets
+	}
+	c.batch.Submit(n)
 	c.counts.state(task.Queued, 1)
 	c.queue.Push(itemOf(&n))
 	c.pending = true
@@ -198,7 +202,7 @@ func taskOf(stretches []store.Key, i int) (task.ID, bool) {
 	return 0, false
 }
 
-// same says whether a task was submitted as spec. One that is not kept any longer is taken at its key's word.
+// same says whether a task was submitted as spec, but for the values of secrets. One that is not kept any longer is taken at its key's word.
 func (c *Core) same(id task.ID, spec *task.Spec) (task.JobID, bool) {
 	if id == 0 {
 		return 0, false
@@ -211,8 +215,10 @@ func (c *Core) same(id task.ID, spec *task.Spec) (task.JobID, bool) {
 		}
 		was.Spec, was.Job = t.Spec, t.Job
 	}
+	now := *spec
+	now.Secrets = now.Secrets.Hidden()
 	a, errA := json.Marshal(was.Spec)
-	b, errB := json.Marshal(spec)
+	b, errB := json.Marshal(now)
 	return was.Job, errA == nil && errB == nil && bytes.Equal(a, b)
 }
 

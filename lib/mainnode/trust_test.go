@@ -131,7 +131,7 @@ func TestGrantOfARateHoldsForRetries(t *testing.T) {
 	for range 3 {
 		r.round(Ask(func(c *Core) {
 			c.Cancel(id)
-			count, refused = c.retryFor(s, id, count)
+			count, refused = c.retryFor(s, id, true, count)
 		}))
 	}
 	if count != 1 || !strings.Contains(fmt.Sprint(refused), "2 tasks in a minute") {

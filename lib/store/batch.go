@@ -37,8 +37,9 @@ type Task struct {
 type NewTask struct {
 	ID        task.ID
 	Job       task.JobID
-	Owner     string // of the job
-	Spec      task.Spec
+	Owner     string       // of the job
+	Spec      task.Spec    // with hidden secrets
+	Secrets   task.Secrets // as they are; only where it is submitted
 	Submitted time.Time
 }
 
@@ -411,6 +412,11 @@ func (w *writer) insertTask(t NewTask, s Task) {
 	}
 	if t.Spec.Files != nil {
 		w.files(t.ID, t.Spec.Files.In)
+	}
+	if len(t.Secrets) > 0 && !s.State.Ended() {
+		b, err := json.Marshal(t.Secrets)
+		w.note(err)
+		w.exec(w.stmt.secrets, t.ID, string(b))
 	}
 	w.exec(w.stmt.insertTask, t.ID, t.Job, t.Spec.Type, t.Spec.Name, t.Spec.Priority, t.Spec.Timeout, t.Spec.Retries, payload, needs, ms(t.Submitted),
 		t.Spec.Exclusive, t.Spec.AtMostOnce, t.Spec.Backoff, retryOn, provision, s.State, s.Attempt, s.Device, s.Reason, s.Failures, s.Losses, ms(s.Eligible), ms(s.Started), ms(s.Finished), null(s.ExitCode), s.Output)

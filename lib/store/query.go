@@ -57,6 +57,18 @@ func (db *DB) Task(ctx context.Context, id task.ID) (task.Task, error) {
 	return t, nil
 }
 
+// Secrets reads the secrets of a task that is not over.
+func (db *DB) Secrets(ctx context.Context, id task.ID) (s task.Secrets, err error) {
+	var vars []byte
+	if err = db.r.QueryRowContext(ctx, "SELECT vars FROM secrets WHERE task=?", id).Scan(&vars); err == nil {
+		err = json.Unmarshal(vars, &s)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("secrets of task %s: %w", id, err)
+	}
+	return s, nil
+}
+
 // Attempts reads the attempts of a task, oldest first.
 func (db *DB) Attempts(ctx context.Context, id task.ID) ([]Attempt, error) {
 	return query(ctx, db.r, scanAttempt, "SELECT "+attemptColumns+" FROM attempts WHERE task=? ORDER BY number", id)

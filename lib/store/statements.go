@@ -11,6 +11,7 @@ import (
 type statements struct {
 	begin, commit, rollback                                        *sqlite3.SQLiteStmt
 	insertTask, updateTask, job, attempt, output, file, key, event *sqlite3.SQLiteStmt
+	secrets                                                        *sqlite3.SQLiteStmt
 	device, removeDevice, token, revoke, invite, bar, audit, set   *sqlite3.SQLiteStmt
 }
 
@@ -29,9 +30,10 @@ func (s *statements) all() map[**sqlite3.SQLiteStmt]string {
 			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 			ON CONFLICT (task, number) DO UPDATE SET outcome=excluded.outcome, reason=excluded.reason, started=excluded.started, finished=excluded.finished,
 			exit_code=excluded.exit_code, wall=excluded.wall, cpu=excluded.cpu, memory=excluded.memory, output=excluded.output, files=excluded.files`,
-		&s.output: `INSERT OR IGNORE INTO output (task, attempt, position, stream, after, data) VALUES (?,?,?,?,?,?)`,
-		&s.file:   `INSERT OR IGNORE INTO files (sum, task) VALUES (?,?)`,
-		&s.key:    `INSERT INTO keys (principal, key, idx, count, first, at) VALUES (?,?,?,?,?,?)`,
+		&s.output:  `INSERT OR IGNORE INTO output (task, attempt, position, stream, after, data) VALUES (?,?,?,?,?,?)`,
+		&s.secrets: `INSERT INTO secrets (task, vars) VALUES (?,?)`,
+		&s.file:    `INSERT OR IGNORE INTO files (sum, task) VALUES (?,?)`,
+		&s.key:     `INSERT INTO keys (principal, key, idx, count, first, at) VALUES (?,?,?,?,?,?)`,
 		&s.event: `INSERT INTO events (seq, at, kind, device, job, task, attempt, state, exit_code, count, output, reason)
 			VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`,
 		&s.device: `INSERT INTO devices (id, fingerprint, profile, draining, drain_by, joined, seen, boot_count, address, completed, failed, standing, invite) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)

@@ -135,11 +135,15 @@ func (s *Spec) Validate() error {
 	if err := s.Files.Validate(); err != nil {
 		return err
 	}
-	switch s.Type {
-	case TypeEcho, TypeSleep, TypeHTTP, TypeSystemInfo:
-		if s.Files != nil {
-			return invalid("files go with types that run a program, and %s does not", s.Type)
-		}
+	if err := s.Secrets.Validate(); err != nil {
+		return err
+	}
+	switch {
+	case RunsProgram(s.Type):
+	case s.Files != nil:
+		return invalid("files go with types that run a program, and %s does not", s.Type)
+	case s.Secrets != nil:
+		return invalid("secrets go with types that run a program, and %s does not", s.Type)
 	}
 	if err := s.Requirements.Validate(); err != nil {
 		return err

@@ -37,8 +37,9 @@ type Spec struct {
 
 // Provision is what an attempt is given, and leaves behind.
 type Provision struct {
-	Limits *Limits `json:"limits,omitempty"`
-	Files  *Files  `json:"files,omitempty"`
+	Limits  *Limits  `json:"limits,omitempty"`
+	Files   *Files   `json:"files,omitempty"`
+	Secrets *Secrets `json:"secrets,omitempty"` // a pointer, so that what is provided can be compared
 }
 
 // Limits is what one attempt may use, where its device does not allow less. A zero is no limit.

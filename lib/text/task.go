@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -212,6 +213,7 @@ func taskWants(s *task.Spec) []pair {
 		{"requires", requires(&s.Requirements), plain},
 		{"limits", limits(s.Limits), plain},
 		{"files", files(s.Files), plain},
+		{"secrets", secrets(s.Secrets), plain},
 	}
 }
 
@@ -268,6 +270,14 @@ func files(f *task.Files) string {
 		says = append(says, "brings back "+strings.Join(f.Out, ", "))
 	}
 	return strings.Join(says, "; ")
+}
+
+// secrets says which variables are not shown.
+func secrets(s *task.Secrets) string {
+	if s == nil {
+		return ""
+	}
+	return strings.Join(slices.Sorted(maps.Keys(*s)), ", ")
 }
 
 // names are the first names of files.
