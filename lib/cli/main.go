@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 
@@ -31,18 +32,25 @@ func (inv *invocation) run(ctx context.Context, cmd any) error {
 	if err != nil {
 		return err
 	}
-	log, err := inv.openLog(parsed)
+	log, keeps, err := inv.openLog(parsed)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
+	for _, w := range openSecrets(inv.args, parsed) {
+		if keeps {
+			log.Warn(w)
+		} else {
+			fmt.Fprintf(inv.std.Err, "%s: warning: %s\n", inv.name, w)
+		}
+	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	parsed.Bind(inv.std, inv.env, log, log.Logger, inv.reparse(cmd))
 	return parsed.Run()
 }
 
-// openLog gives the log that the command's [Logging] asks for, and one of warnings on stderr to a command without.
-func (inv *invocation) openLog(parsed *kong.Context) (*Log, error) {
+// openLog gives the log that the command's [Logging] asks for, and one of warnings on stderr to a command that keeps none.
+func (inv *invocation) openLog(parsed *kong.Context) (log *Log, keeps bool, err error) {
 	type logging interface {
 		Logger(Std, func(string) (string, bool)) (*Log, error)
 	}
@@ -52,9 +60,11 @@ func (inv *invocation) openLog(parsed *kong.Context) (*Log, error) {
 			continue
 		}
 		if l, ok := node.Target.Addr().Interface().(logging); ok {
-			return l.Logger(inv.std, inv.env)
+			log, err = l.Logger(inv.std, inv.env)
+			return log, true, err
 		}
 	}
 	l := Logging{LogLevel: slog.LevelWarn}
-	return l.Logger(inv.std, inv.env)
+	log, err = l.Logger(inv.std, inv.env)
+	return log, false, err
 }

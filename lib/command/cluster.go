@@ -35,6 +35,14 @@ type Hosted interface {
 // business with the files of that process's host.
 func (c *Cluster) Host(open Opener) { c.host = open }
 
+// SecretFiles are the files with a secret that the flags name.
+func (c *Cluster) SecretFiles() []string {
+	if c.host != nil || c.TokenFile == "" {
+		return nil
+	}
+	return []string{c.TokenFile}
+}
+
 // fileOf refuses to touch a file that is not the user's.
 func (c *Cluster) fileOf(path string) error {
 	if c.host != nil {

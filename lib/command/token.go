@@ -44,7 +44,7 @@ func (t *tokenMake) Run(ctx context.Context, ctl *Ctl, std cli.Std, env cli.Env)
 			return err
 		}
 		if std.ErrTerminal() {
-			say(std.Err, "elsewhere: save it as FILE, and --token-file FILE --pin %s --main HOST:PORT", made.Fingerprint)
+			say(std.Err, "elsewhere: save it as FILE (chmod 600), and --token-file FILE --pin %s --main HOST:PORT", made.Fingerprint)
 		}
 		return sayResult(std, made.Token)
 	})
