@@ -113,6 +113,7 @@ type Core struct {
 	nextTask    task.ID
 	lastEvent   int64
 	incarnation string
+	restored    string // name of the backup that it was restored from, which the audit log does not have yet; "": it was not
 	fork        fork
 	fingerprint string   // of the main node
 	addresses   []string // of the main node

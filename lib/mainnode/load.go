@@ -46,7 +46,7 @@ func (c *Core) loadMeta() (err error) {
 	}
 	next, _ := strconv.ParseUint(meta["next_task"], 10, 64)
 	c.nextTask = max(1, task.ID(next))
-	c.incarnation, c.fork = meta["incarnation"], forkOf(meta)
+	c.incarnation, c.fork, c.restored = meta["incarnation"], forkOf(meta), meta[store.MetaRestored]
 	c.lastEvent, err = c.db.LastEvent(c.ctx)
 	return err
 }
@@ -145,6 +145,10 @@ func (c *Core) Start(now time.Time) Round {
 	if c.incarnation == "" {
 		c.incarnation = newLease()
 		c.batch.Set("incarnation", c.incarnation)
+	}
+	if c.restored != "" {
+		c.audit(entry{Who: whoMain, What: "restore", On: c.restored, Result: "ok"})
+		c.batch.Set(store.MetaRestored, "")
 	}
 	c.event(cluster.Event{Kind: cluster.MainStarted, Reason: c.self})
 	c.audit(entry{Who: whoMain, What: "start", On: c.self, Result: "ok"})

@@ -19,6 +19,11 @@ const taskColumns = `id, job, type, name, priority, timeout, retries, payload, r
 
 type scanner interface{ Scan(...any) error }
 
+// querier is a database, or a transaction in one.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 func scanTask(row scanner) (t task.Task, err error) {
 	var payload, needs, retryOn, provision sql.NullString
 	var submitted, eligible, started, finished, exit sql.NullInt64
@@ -311,12 +316,16 @@ func (db *DB) OwnsFile(ctx context.Context, sum, owner string) (owned bool, err 
 
 // Revoked reads the keys that are not let in again.
 func (db *DB) Revoked(ctx context.Context) ([]Revoked, error) {
-	return query(ctx, db.r, func(row scanner) (r Revoked, err error) {
-		var at sql.NullInt64
-		err = row.Scan(&r.Fingerprint, &r.Device, &at)
-		r.At = fromMS(at)
-		return r, err
-	}, "SELECT fingerprint, device, at FROM revoked")
+	return query(ctx, db.r, scanRevoked, selectRevoked)
+}
+
+const selectRevoked = "SELECT fingerprint, device, at FROM revoked"
+
+func scanRevoked(row scanner) (r Revoked, err error) {
+	var at sql.NullInt64
+	err = row.Scan(&r.Fingerprint, &r.Device, &at)
+	r.At = fromMS(at)
+	return r, err
 }
 
 // Audit reads at most limit lines of the audit log after a number.
@@ -486,7 +495,7 @@ func (db *DB) Meta(ctx context.Context) (map[string]string, error) {
 	return m, err
 }
 
-func query[T any](ctx context.Context, db *sql.DB, scan func(scanner) (T, error), q string, args ...any) ([]T, error) {
+func query[T any](ctx context.Context, db querier, scan func(scanner) (T, error), q string, args ...any) ([]T, error) {
 	rows, err := db.QueryContext(ctx, q, args...)
 	if err != nil {
 		return nil, classify(err)

@@ -29,6 +29,7 @@ const (
 const (
 	MetaAttemptFloor = "attempt_floor" // the smallest number of the next attempt of an older task
 	MetaForkTask     = "fork_task"     // tasks from this number on are not older
+	MetaRestored     = "restored_from" // the backup's name, until the audit log has it
 	metaForkEvents   = "fork_events_"  // + the first number after the fork: the last one before it
 )
 
@@ -111,13 +112,11 @@ func writeFork(ctx context.Context, from, fresh, old, incarnation string, now ti
 		return err
 	}
 	defer tx.Rollback()
-	if err := leaveOut(ctx, tx, filepath.Base(from), incarnation, now); err != nil {
+	if err := keepRevoked(ctx, tx, old); err != nil {
 		return err
 	}
-	for _, r := range revokedSince(ctx, old) {
-		if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO revoked (fingerprint, device, at) VALUES (?,?,?)", r.fingerprint, r.device, r.at); err != nil {
-			return err
-		}
+	if err := leaveOut(ctx, tx, filepath.Base(from), incarnation, now); err != nil {
+		return err
 	}
 	if err := tx.Commit(); err != nil {
 		return err
@@ -136,7 +135,7 @@ func leaveOut(ctx context.Context, tx *sql.Tx, from, incarnation string, now tim
 	}
 	next, attempt = next+forkTasks, attempt+forkAttempts
 	firstEvent := event + forkEvents
-	for key, value := range map[string]any{"incarnation": incarnation, "next_task": next, MetaForkTask: next, MetaAttemptFloor: attempt,
+	for key, value := range map[string]any{"incarnation": incarnation, "next_task": next, MetaForkTask: next, MetaAttemptFloor: attempt, MetaRestored: from,
 		metaForkEvents + strconv.FormatInt(firstEvent, 10): event} {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES (?,?) ON CONFLICT (key) DO UPDATE SET value=excluded.value`, key, value); err != nil {
 			return err
@@ -153,13 +152,9 @@ func leaveOut(ctx context.Context, tx *sql.Tx, from, incarnation string, now tim
 	return err
 }
 
-type revokedKey struct {
-	fingerprint, device string
-	at                  int64
-}
-
-// revokedSince are the keys that the database before the restore knows to be revoked, as far as that can be read: there may be none, or it may be damaged.
-func revokedSince(ctx context.Context, old string) (keys []revokedKey) {
+// keepRevoked takes over from the database before the restore what was revoked since the backup, as far as that can be read: there may be none, or it may
+// be damaged.
+func keepRevoked(ctx context.Context, tx *sql.Tx, old string) error {
 	if _, err := os.Stat(old); err != nil {
 		return nil
 	}
@@ -168,18 +163,39 @@ func revokedSince(ctx context.Context, old string) (keys []revokedKey) {
 		return nil
 	}
 	defer db.Close()
-	rows, err := db.QueryContext(ctx, "SELECT fingerprint, device, at FROM revoked")
+	barred, err := query(ctx, db, scanRevoked, selectRevoked)
 	if err != nil {
 		return nil
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var r revokedKey
-		if rows.Scan(&r.fingerprint, &r.device, &r.at) == nil {
-			keys = append(keys, r)
+	for _, r := range barred {
+		if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO revoked (fingerprint, device, at) VALUES (?,?,?)", r.Fingerprint, r.Device, ms(r.At)); err != nil {
+			return err
 		}
 	}
-	return keys
+	return dropRevokedTokens(ctx, tx, db)
+}
+
+// dropRevokedTokens ends the tokens that are in the backup and not in the database after it. A database that did not go on from the backup, as one that
+// was begun anew when the disk was lost, says nothing of that.
+func dropRevokedTokens(ctx context.Context, tx *sql.Tx, old *sql.DB) error {
+	const life = "SELECT coalesce((SELECT CAST(value AS TEXT) FROM meta WHERE key = 'incarnation'), '')"
+	id := func(row scanner) (s string, err error) { return s, row.Scan(&s) }
+	then, errThen := query(ctx, tx, id, life)
+	now, errNow := query(ctx, old, id, life)
+	kept, errKept := query(ctx, old, id, "SELECT id FROM tokens")
+	if errNow != nil || errKept != nil || len(now) != 1 {
+		return nil
+	}
+	if errThen != nil || then[0] == "" || then[0] != now[0] {
+		return errThen
+	}
+	ids, err := query(ctx, tx, id, "SELECT id FROM tokens")
+	for _, id := range ids {
+		if !slices.Contains(kept, id) && err == nil {
+			_, err = tx.ExecContext(ctx, "DELETE FROM tokens WHERE id = ?", id)
+		}
+	}
+	return err
 }
 
 // replace puts the fresh database in the place of the one that is there. Wherever that is interrupted, Open refuses to begin with nothing, and

@@ -340,3 +340,47 @@ func TestRestoreThatEndsHalfWay(t *testing.T) {
 		}
 	}
 }
+
+// A token that was revoked after the backup stays so, if the database that is replaced went on from that backup. One that was begun anew, as when the
+// disk was lost, says nothing of tokens, and must not cost their owners theirs.
+func TestRestoreKeepsTokensRevoked(t *testing.T) {
+	for _, c := range []struct {
+		replaced string // its life
+		want     []string
+	}{
+		{"first", []string{"kept"}},
+		{"anew", []string{"kept", "lent"}},
+		{"", []string{"kept", "lent"}}, // there is none
+	} {
+		backup, path := filepath.Join(t.TempDir(), "copy.db"), filepath.Join(t.TempDir(), "cluster.db")
+		begin := func(path, life string, tokens ...string) *DB {
+			db := mustOpen(t, path)
+			b := db.NewBatch()
+			b.Set("incarnation", life)
+			for _, id := range tokens {
+				b.Token(Token{ID: id, Role: "read", Hash: []byte{1}, Created: now})
+			}
+			commit(t, b)
+			return db
+		}
+		db := begin(filepath.Join(t.TempDir(), "cluster.db"), "first", "kept", "lent")
+		if _, err := db.Backup(ctx, backup); err != nil {
+			t.Fatal(err)
+		}
+		if c.replaced != "" {
+			begin(path, c.replaced, "kept", "new").Close()
+		}
+		if _, err := Restore(ctx, backup, path, "after", now); err != nil {
+			t.Fatal(err)
+		}
+		tokens, err := mustOpen(t, path).Tokens(ctx)
+		var ids []string
+		for _, token := range tokens {
+			ids = append(ids, token.ID)
+		}
+		slices.Sort(ids)
+		if err != nil || !slices.Equal(ids, c.want) {
+			t.Errorf("in the place of %q: %q, %v, want %q", c.replaced, ids, err, c.want)
+		}
+	}
+}
