@@ -73,7 +73,7 @@ uninstall: ## Remove what install installed; data and configuration stay.
 	for u in systemd/*.service; do rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/}; done
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/retire-cluster.conf
 
-vendor-web: ## Fetch anew, from npm, what pages have of others, and note the sums.
+vendor-web: ## Fetch anew, from npm, what pages and their tests have of others, and note the sums.
 	@contrib/vendor.sh
 
 clean: ## Remove what was built.

@@ -179,7 +179,7 @@ func (s *Server) taskView(v *viewer) error {
 		b.Job = t.Job.String()
 	}
 	may := v.may(wire.RoleSubmit)
-	b.MayCancel, b.MayRetry = may && b.Open, may && t.State.May(task.Queued) && t.State.Ended()
+	b.MayCancel, b.MayRetry = may && b.Open, may && t.State.May(task.Queued) && t.State.Ended() && t.Secrets == nil
 	for i := range t.Attempts {
 		b.Attempts = append(b.Attempts, attemptRowOf(&t.Attempts[i], v.now))
 	}

@@ -166,3 +166,11 @@ func (c *cluster) run(program string, args ...string) string {
 	}
 	return string(out)
 }
+
+// touch makes a file that a task waits for.
+func touch(t *testing.T, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

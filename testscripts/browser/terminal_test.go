@@ -2,7 +2,6 @@ package browser
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -110,35 +109,4 @@ func TestTerminalSubmits(t *testing.T) {
 	if n := strings.Count(c.run("rc-status", "tasks"), "|completed|"); n != 3 {
 		t.Errorf("%d tasks were completed", n)
 	}
-}
-
-// The pages are one key away, fit every screen, follow what happens and keep the colours that were chosen.
-func TestPages(t *testing.T) {
-	c := newCluster(t, "pi4")
-	task := strings.TrimSpace(c.run("rc-submit", "--", "true"))
-	for _, size := range [][2]int64{{360, 740}, {1280, 800}, {1920, 1080}} {
-		p := newPage(t, c, size[0], size[1])
-		for _, path := range []string{"/", "/devices", "/devices/pi4", "/tasks", "/tasks/" + task, "/logs", "/charts", "/join", "/help"} {
-			p.open(path)
-			p.until("document.documentElement.scrollWidth <= innerWidth")
-			p.shoot(strings.Trim(fmt.Sprintf("%s-%d", strings.ReplaceAll(path, "/", "-"), size[0]), "-"))
-		}
-		p.clean()
-	}
-	p := newPage(t, c, 1280, 800)
-	p.open("/")
-	p.until("document.getElementById('terminal').dataset.ready")
-	p.js("const theme = document.getElementById('theme'); theme.value = 'amber'; theme.dispatchEvent(new Event('change'))")
-	p.until("document.documentElement.dataset.theme === 'amber'")
-	p.shoot("terminal-amber")
-	p.keys(kb.F2)
-	p.until("location.pathname === '/devices' && document.documentElement?.dataset.theme === 'amber'")
-	p.until("document.getElementById('live')?.textContent === 'live'")
-	c.run("rc-ctl", "drain", "pi4")
-	p.until("document.getElementById('d-pi4').textContent.includes('draining')")
-	c.kill("main")
-	p.until("document.getElementById('live').className === 'lost'")
-	c.again("main")
-	p.until("document.getElementById('live').className === 'on' && document.getElementById('d-pi4')")
-	p.clean("503", "ERR_INCOMPLETE_CHUNKED", "ERR_CONNECTION")
 }
