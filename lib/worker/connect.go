@@ -83,7 +83,7 @@ func (w *Worker) speak(ctx context.Context, l *link) {
 		l.write(func(bytes int64) { w.in <- fromLink{l, Written{bytes}} })
 	})
 	w.in <- l
-	defer context.AfterFunc(ctx, l.close)()
+	defer context.AfterFunc(ctx, l.goodbye)()
 	silence := deadAfter(l.welcome.Heartbeat)
 	for {
 		l.conn.SetReadDeadline(time.Now().Add(silence))

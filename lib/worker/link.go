@@ -33,6 +33,7 @@ type link struct {
 	mu      sync.Mutex
 	waiting []wire.Message
 	bytes   int64 // of output among waiting
+	bye     bool  // it was said, or is among waiting
 	closed  bool
 	filled  sync.Cond
 }
@@ -112,6 +113,7 @@ func (l *link) put(m wire.Message, output int64) {
 	}
 	l.waiting = append(l.waiting, m)
 	l.bytes += output
+	l.bye = l.bye || m.Type == wire.TypeBye
 	l.filled.Signal()
 }
 
@@ -140,6 +142,17 @@ func (l *link) write(taken func(int64)) {
 			return
 		}
 	}
+}
+
+// goodbye ends the link of a worker that ends. The loop says goodbye itself, but not on a link that had come up just before its end, and that it never saw.
+func (l *link) goodbye() {
+	l.mu.Lock()
+	said := l.bye
+	l.mu.Unlock()
+	if !said {
+		l.put(wire.Message{Type: wire.TypeBye, Sender: l.welcome.DeviceID}, 0)
+	}
+	l.close()
 }
 
 // close ends the link after what is queued was sent.

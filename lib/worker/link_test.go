@@ -62,6 +62,30 @@ func pipe(peer func(*wire.Conn)) *link {
 	return newLink(wire.NewConn(a), "test", wire.Welcome{Heartbeat: 60}, time.Now())
 }
 
+// A worker that ends says so once, also on a connection that its loop has not seen any more: otherwise it would be waited for until its lease ends.
+func TestLinkSaysGoodbyeOnce(t *testing.T) {
+	for _, said := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var got []string
+			l := pipe(func(c *wire.Conn) {
+				for m, err := c.ReadMessage(); err == nil; m, err = c.ReadMessage() {
+					got = append(got, m.Type)
+				}
+			})
+			if said {
+				l.put(wire.Message{Type: wire.TypeBye}, 0)
+			}
+			l.goodbye()
+			l.goodbye()
+			l.write(func(int64) {})
+			synctest.Wait()
+			if !reflect.DeepEqual(got, []string{wire.TypeBye}) {
+				t.Errorf("said before: %t; it sent %q", said, got)
+			}
+		})
+	}
+}
+
 func TestLinkSendsInOrderAndEndsWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := make(chan string, 10)

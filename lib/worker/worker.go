@@ -200,7 +200,7 @@ func (w *Worker) Run(drain, kill context.Context) error {
 		kill(errors.New("the worker ends"))
 	}
 	if w.link != nil {
-		w.link.close()
+		w.link.goodbye()
 	}
 	done := make(chan struct{})
 	go func() { connecting.Wait(); w.running.Wait(); close(done) }()
