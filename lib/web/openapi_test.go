@@ -224,6 +224,21 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 			ask("GET "+v+"/tasks/{id}"+part, v+"/tasks/"+id+part, "", 200)
 		}
 	}
+	report := script("mkdir d; printf 'a,b\\377\\n' >'d/räport <1>.csv'; : >nothing")
+	report.Files, report.Requirements = &task.Files{Out: []string{"d/*", "nothing"}}, task.Requirements{}
+	brought := s.submit(report)[0]
+	s.finished(brought)
+	const file = "/tasks/{id}/file"
+	got := ask("GET "+v+file, v+"/tasks/"+brought+"/file?name="+url.QueryEscape("d/räport <1>.csv"), "", 200)
+	if d := got.header.Get("Content-Disposition"); got.body != "a,b\xff\n" || got.header.Get("Content-Length") != "5" || d != "attachment; filename*=utf-8''r%C3%A4port%20%3C1%3E.csv" {
+		t.Errorf("the file: %q %q %s", got.body, got.header, d)
+	}
+	if got := ask("GET "+v+file, v+"/tasks/"+brought+"/file?name=nothing&attempt=1", "", 200); got.body != "" || got.header.Get("Content-Length") != "0" {
+		t.Errorf("an empty file: %q %q", got.body, got.header)
+	}
+	for query, want := range map[string]int{"?name=other": 404, "?name=nothing&attempt=2": 404, "": 400, "?name=../../etc/passwd": 404} {
+		ask("GET "+v+file, v+"/tasks/"+brought+"/file"+query, "", want)
+	}
 	for id, want := range map[string]int{done: 200, failed: 200, waiting: 409, "t00000000": 404, "x": 400} {
 		ask("GET "+v+"/tasks/{id}/result", v+"/tasks/"+id+"/result", "", want)
 	}

@@ -164,7 +164,7 @@ type outputPiece struct {
 	Text  string
 }
 
-type fileRow struct{ Name, Size, SHA256 string }
+type fileRow struct{ Name, At, Size, SHA256 string }
 
 func (s *Server) taskView(v *viewer) error {
 	if err := v.q.check(); err != nil {
@@ -219,7 +219,8 @@ func (b *taskView) addFiles(t *task.Task) {
 	for i := len(t.Attempts) - 1; i >= 0 && len(b.Files) == 0; i-- {
 		files := t.Attempts[i].Files
 		for _, f := range files[:min(len(files), most)] {
-			b.Files = append(b.Files, fileRow{text.Sanitize(f.Name), text.Size(f.Size), f.SHA256})
+			at := "/api/v1/tasks/" + t.ID.String() + "/file?" + url.Values{"name": {f.Name}}.Encode()
+			b.Files = append(b.Files, fileRow{text.Sanitize(f.Name), at, text.Size(f.Size), f.SHA256})
 		}
 		b.MoreFiles = len(files) - len(b.Files)
 	}

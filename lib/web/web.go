@@ -232,6 +232,7 @@ func (s *Server) routes() []route {
 		{"POST /api/v1/command", byReader, s.plain(s.command)},
 		{"POST /api/v1/terminal", byReader, s.plain(s.terminal)},
 		{"GET /api/v1/tasks/{id}/output", byReader, s.plain(s.rawOutput)},
+		{"GET /api/v1/tasks/{id}/file", byReader, s.plain(s.download)},
 		{"POST /api/v1/tasks", byToken, s.json(s.submit)},
 		{"POST /api/v1/tasks/batch", byToken, s.json(s.submitBatch)},
 		{"POST /api/v1/tasks/{id}/cancel", byToken, s.json(s.cancel)},
