@@ -17,7 +17,7 @@ verdict() {
 	exit
 }
 
-for tool in python3 curl mandoc promtool; do
+for tool in python3 curl w3m lynx sqlite3 mandoc promtool; do
 	command -v "$tool" >/dev/null || printf 'note: %s is not installed; what needs it is skipped and says so\n' "$tool"
 done
 # The small part of the proof runs by itself: it measures times.

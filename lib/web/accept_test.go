@@ -6,6 +6,25 @@ import (
 	"testing"
 )
 
+func TestAcceptedShape(t *testing.T) {
+	for accept, want := range map[string]string{
+		"":                             "text/plain",
+		"*/*":                          "text/plain",
+		"application/json":             "application/json",
+		"application/json, text/plain": "text/plain",
+		"text/csv, text/plain;q=0.5":   "text/csv",
+		"application/*":                "application/json",
+		"text/html, application/xhtml+xml, application/xml;q=0.9, */*;q=0.8": "text/plain", // a browser
+		"text/html, text/*;q=0.5, image/*, application/*":                    "text/plain", // w3m
+		"text/html, application/json, text/plain;q=0":                        "application/json",
+		"image/png": "",
+	} {
+		if s, err := accepted([]string{accept}); s.media != want || (err != nil) != (want == "") {
+			t.Errorf("Accept: %s: %q, %v, want %q", accept, s.media, err, want)
+		}
+	}
+}
+
 // FuzzAccept checks that a type is liked between not at all and fully, and that who takes everything takes it.
 func FuzzAccept(f *testing.F) {
 	for _, s := range []string{"text/html,application/json;q=0.5", "*/*;q=NaN", "text/*;q=2, */*;q=-1", ";;;", "a/b;q=", "text/csv;q=\"0.3\"", strings.Repeat("a/b,", 1000), "\x00/\xff"} {

@@ -99,6 +99,8 @@ func (r *route) of(id string) (method, path, body string) {
 		path = "/api/v1/tokens/aaaaaaaaaa"
 	case path == "/api/v1/tokens" && method == "POST":
 		body = `{"role":"read"}`
+	case strings.HasSuffix(path, "/file"):
+		path += "?name=none"
 	case strings.HasPrefix(path, "/stream/"):
 		method = "HEAD" // it would not end
 	case method == "POST" && (path == "/api/v1/tasks" || path == "/api/v1/tasks/batch"):

@@ -69,7 +69,7 @@ func (q *query) columns(noun string, f text.Format) (names []string) {
 // accepted chooses what the Accept headers like best.
 func accepted(headers []string) (shape, error) {
 	ranges := parseAccept(headers)
-	if len(ranges) == 0 {
+	if len(ranges) == 0 || slices.ContainsFunc(ranges, mediaRange.isPage) && qualityOf(shapes[0].media, ranges) > 0 {
 		return shapes[0], nil
 	}
 	best, quality := shape{}, 0.0
@@ -90,6 +90,9 @@ type mediaRange struct {
 	kind, sub string
 	quality   float64
 }
+
+// isPage says that a range is for pages, which somebody looks at: the application/* of such a browser, as w3m, is for what it hands to others, not for JSON.
+func (r mediaRange) isPage() bool { return r.kind == "text" && r.sub == "html" }
 
 func parseAccept(headers []string) (ranges []mediaRange) {
 	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {

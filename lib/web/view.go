@@ -75,7 +75,7 @@ type frame struct {
 func (f *frame) Tabs() []tab { return tabs }
 
 // Themes are the colours that one can choose.
-func (f *frame) Themes() []string { return themes }
+func (f *frame) Themes() string { return strings.Join(themes, " ") }
 
 // node is what a page says of the main node.
 type node struct{ Name, Health, Uptime, Version, Storage string }

@@ -171,10 +171,16 @@ function pressed(e) {
 	location.assign(tab.href);
 }
 
+// themes adds the choice of colours, of which there is none without scripts.
 function themes() {
-	const choice = document.getElementById("theme"), root = document.documentElement;
-	if (!choice) return;
-	choice.closest("label").hidden = false;
+	const root = document.documentElement, label = document.createElement("label"), name = document.createElement("span"), choice = document.createElement("select");
+	const user = document.getElementById("user");
+	name.className = "away";
+	name.textContent = "Theme";
+	choice.id = "theme";
+	for (const theme of user.dataset.themes.split(" ")) choice.append(new Option(theme));
+	label.append(name, choice);
+	user.prepend(label);
 	choice.value = root.dataset.theme || "auto";
 	choice.addEventListener("change", () => {
 		const auto = choice.value === "auto";

@@ -28,14 +28,20 @@ function theme() {
 
 const term = new Terminal({
 	allowProposedApi: false, convertEol: true, cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches, fontFamily: css("--mono") || "ui-monospace, monospace",
-	fontSize: matchMedia("(max-width: 600px)").matches ? 12 : 14, screenReaderMode: true, scrollback: 100000, theme: theme(), minimumContrastRatio: 4.5,
+	fontSize: matchMedia("(max-width: 600px)").matches ? 12 : 14, screenReaderMode: true, scrollback: 10000, theme: theme(), minimumContrastRatio: 4.5,
 });
 const fit = new FitAddon(), search = new SearchAddon();
 term.loadAddon(fit);
 term.loadAddon(search);
 term.open(place);
 term.textarea.setAttribute("aria-label", "Command line");
-new ResizeObserver(() => fit.fit()).observe(place);
+// What was printed is kept for as long as it takes no more than this, at 12 bytes for each place of a line.
+const mostKept = 32 << 20;
+function resize() {
+	fit.fit();
+	term.options.scrollback = Math.floor(mostKept / (12 * term.cols));
+}
+new ResizeObserver(resize).observe(place);
 const recolour = () => { term.options.theme = theme(); };
 new MutationObserver(recolour).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
 for (const wish of ["(prefers-color-scheme: dark)", "(prefers-contrast: more)"]) matchMedia(wish).addEventListener("change", recolour);
@@ -225,23 +231,30 @@ term.onData((data) => {
 	if (data === "\x03") running.abort();
 });
 
-const box = document.getElementById("find");
+// What was printed is looked through from a line below the terminal.
+const box = document.createElement("input"), finder = document.createElement("label");
+box.type = "search";
+box.autocomplete = "off";
+finder.className = "find";
+finder.hidden = true;
+finder.append("Find ", box);
+place.after(finder);
 function look(back) { if (box.value) back ? search.findPrevious(box.value) : search.findNext(box.value); }
 box.addEventListener("keydown", (e) => {
 	if (e.key === "Enter") look(!e.shiftKey);
-	else if (e.key === "Escape") { box.parentElement.hidden = true; term.focus(); }
+	else if (e.key === "Escape") { finder.hidden = true; term.focus(); }
 });
 
 term.attachCustomKeyEventHandler((e) => {
 	if (e.type !== "keydown") return true;
-	if (e.ctrlKey && e.shiftKey && e.code === "KeyF") { box.parentElement.hidden = false; box.focus(); e.preventDefault(); return false; }
+	if (e.ctrlKey && e.shiftKey && e.code === "KeyF") { finder.hidden = false; box.focus(); e.preventDefault(); return false; }
 	if (e.ctrlKey && !e.altKey && e.code === "KeyC" && term.hasSelection()) { document.execCommand("copy"); term.clearSelection(); return false; }
 	if (e.ctrlKey && !e.altKey && e.code === "KeyV") return false; // the browser pastes
 	if (/^F[1-6]$/.test(e.key)) return false; // the page's
 	return true;
 });
 
-fit.fit();
+resize();
 term.write(`\x1b[2mRetire-Cluster. Try \x1b[0mhelp\x1b[2m, \x1b[0mrc-status devices\x1b[2m or \x1b[0mrc-submit --wait -- uptime\x1b[2m.\x1b[0m\n`);
 fresh();
 term.focus();
