@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
 
@@ -81,7 +82,33 @@ func TestTerminal(t *testing.T) {
 	p.enter("echo still here")
 	p.said("\nstill here\n")
 
-	// and it finds what it has printed
+	// what is pasted becomes one line, which nobody has run yet
+	p.js(`{const d = new DataTransfer(); d.setData("text/plain", "echo pas\nted"); document.querySelector("#terminal textarea").dispatchEvent(new ClipboardEvent("paste", {clipboardData: d, bubbles: true}))}; 0`)
+	p.until("rcTerminal.text().trimEnd().endsWith('rc> echo pas ted')")
+	p.enter("")
+	p.said("\npas ted\n")
+
+	// it finds what it has printed
+	p.do(chromedp.KeyEvent("F", chromedp.KeyModifiers(chromedp.ModifierCtrl, chromedp.ModifierShift)))
+	p.until("document.activeElement.type === 'search'")
+	p.keys("still here" + enter)
+	p.until("document.querySelector('#terminal .xterm-selection div, #terminal .xterm-decoration-container div')")
+	p.keys(kb.Escape)
+	p.until("document.activeElement.tagName === 'TEXTAREA'")
+
+	// in a window that is narrower, so is what commands print
+	p.ctrl("l")
+	p.enter("rc-status devices")
+	p.said("PLATFORM")
+	p.ctrl("l")
+	p.until("!rcTerminal.text().includes('PLATFORM')")
+	p.do(chromedp.EmulateViewport(400, 800))
+	p.until("document.querySelector('#terminal .xterm-screen').clientWidth < 400")
+	p.enter("rc-status devices")
+	p.said("LAST SEEN")
+	if strings.Contains(p.js("rcTerminal.text()"), "PLATFORM") {
+		t.Error("the table is as wide as before")
+	}
 	p.clean()
 }
 

@@ -152,7 +152,14 @@ async function run(text) {
 	term.write("\n");
 	remember(text);
 	if (text.trim() === "clear") { term.clear(); return fresh(); }
-	if (!text.trim()) { place.dataset.lines = ++lines; return fresh(); }
+	if (text.trim()) await ask(text);
+	fresh();
+	place.dataset.lines = ++lines;
+	learnDevices();
+}
+
+// ask has rc-web run a line, and shows what it prints.
+async function ask(text) {
 	running = new AbortController();
 	place.setAttribute("aria-busy", "true");
 	let clean = true;
@@ -168,9 +175,6 @@ async function run(text) {
 	running = null;
 	place.removeAttribute("aria-busy");
 	if (!clean) term.write("\n");
-	fresh();
-	place.dataset.lines = ++lines;
-	learnDevices();
 }
 
 // show writes an answer as it comes, no faster than it can be drawn, and says whether it ended with a newline.
@@ -256,8 +260,9 @@ term.attachCustomKeyEventHandler((e) => {
 
 resize();
 term.write(`\x1b[2mRetire-Cluster. Try \x1b[0mhelp\x1b[2m, \x1b[0mrc-status devices\x1b[2m or \x1b[0mrc-submit --wait -- uptime\x1b[2m.\x1b[0m\n`);
-fresh();
 term.focus();
-learnDevices();
+await learnDevices();
+await ask(devices.size && devices.size <= 12 ? "rc-status devices" : "rc-status"); // what one wants to know first
+fresh();
 place.dataset.ready = "true";
 window.rcTerminal = { text: () => { const b = term.buffer.active, all = []; for (let i = 0; i < b.length; i++) all.push(b.getLine(i).translateToString(true)); return all.join("\n"); } };
