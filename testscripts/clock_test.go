@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +46,11 @@ func TestClocks(t *testing.T) {
 // buildSkewed makes a worker whose clock is wrong by an offset.
 func buildSkewed(t *testing.T, dir string, by time.Duration) {
 	t.Helper()
-	real := filepath.Join(runtime.GOROOT(), "src", "time", "time.go")
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	real := filepath.Join(strings.TrimSpace(string(root)), "src", "time", "time.go")
 	source, err := os.ReadFile(real)
 	if err != nil {
 		t.Fatal(err)
@@ -65,10 +68,5 @@ func buildSkewed(t *testing.T, dir string, by time.Duration) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command("go", "build", "-trimpath", "-tags", "nethttpomithttp2", "-overlay", overlay,
-		"-ldflags", fmt.Sprintf("-s -w -X time.skew=%d", int64(by.Seconds())), "-o", dir+"/", "../cmd/rc-workerd")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	buildWorker(t, dir, nil, "-overlay", overlay, "-ldflags", fmt.Sprintf("-s -w -X time.skew=%d", int64(by.Seconds())))
 }

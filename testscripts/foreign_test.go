@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,8 +74,13 @@ func TestForeign(t *testing.T) {
 // buildForeign makes the worker as make dist does, whose objects it finds built.
 func buildForeign(t *testing.T, dir, arch, arm string) {
 	t.Helper()
-	cmd := exec.Command("go", "build", "-trimpath", "-tags", "nethttpomithttp2", "-ldflags", "-s -w", "-o", dir+"/", "../cmd/rc-workerd")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+arch, "GOARM="+arm)
+	buildWorker(t, dir, []string{"GOARCH=" + arch, "GOARM=" + arm}, "-ldflags", "-s -w")
+}
+
+func buildWorker(t *testing.T, dir string, env []string, flags ...string) {
+	t.Helper()
+	cmd := exec.Command("go", slices.Concat([]string{"build", "-trimpath", "-tags", "nethttpomithttp2", "-o", dir + "/"}, flags, []string{"../cmd/rc-workerd"})...)
+	cmd.Env = slices.Concat(os.Environ(), []string{"CGO_ENABLED=0"}, env)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
