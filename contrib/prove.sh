@@ -15,7 +15,7 @@ lib/executor       killtree
 lib/store          damage
 lib/proof/disk     powercut storage
 lib/proof/restore  restore
-lib/proof          kill_main kill_main_mutants kill_worker network ridethrough linearizable elsewhere files hostile attackers
+lib/proof          kill_main kill_main_mutants kill_worker network ridethrough linearizable elsewhere files hostile hostile_mutants attackers
 '
 
 verdict() {

@@ -2,7 +2,9 @@ package proof
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,7 +35,7 @@ func TestMutants(t *testing.T) {
 			t.Run(m.name, func(t *testing.T) {
 				t.Parallel()
 				bin := t.TempDir()
-				if err := goBuild(bin, "-overlay="+overlay(t, m.file, m.old, m.new)); err != nil {
+				if err := goBuild(bin, "-overlay="+overlay(t, patch{m.file, m.old, m.new})); err != nil {
 					t.Fatal(err)
 				}
 				// What is wrong shows where a kill comes at a certain moment; real processes are not made to be there at that moment.
@@ -63,23 +65,78 @@ func (l *lane) killSome(t *testing.T, bin string, try int) []string {
 	return k.collect()
 }
 
-// overlay is a file that tells go build to take a source with a change instead of it.
-func overlay(t *testing.T, file, old, new string) string {
-	t.Helper()
-	path, err := filepath.Abs(filepath.Join("..", "..", file))
+// unguarded are checks that are left out, and the vectors that must come through then.
+var unguarded = []struct {
+	patch
+	seen string
+}{
+	{patch{"lib/wire/strict.go", "	if s.twice(k, first, own, many) {", "	if s.twice(k, first, own, many) && false {"}, "json-twice"},
+	{patch{"lib/wire/token.go", "return have >= 0 && have >= slices.Index(clientRoles, need)", "return have >= 0 || need != \"\""}, "read-drain"},
+	{patch{"lib/mainnode/suspect.go", "	return wire.Errorf(wire.ErrForbidden, \"attempt %d of task %s is another device's\", l.Attempt, l.Task)", "	return nil"}, "device-others-progress"},
+	{patch{"lib/device/device.go", "	if !name.MatchString(s) {", "	if false {"}, "join-name-escape"},
+	{patch{"lib/web/host.go", "		if !s.place.isCalled(r.Host) {", "		if false {"}, "http-host-rebinding"},
+}
+
+// TestHostileMutants is the negative control of the lane hostile: of programs that have lost five of their checks it must miss every one. And of what makes
+// text harmless, without which the tests of lib/text must fail.
+func TestHostileMutants(t *testing.T) {
+	l := begin(t, "hostile_mutants")
+	if !l.full {
+		t.Skip("builds the programs anew; RC_PROVE=full runs it")
+	}
+	var changes []patch
+	for _, u := range unguarded {
+		changes = append(changes, u.patch)
+	}
+	bin := t.TempDir()
+	if err := goBuild(bin, "-overlay="+overlay(t, changes...)); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := string(read(path))
-	if !strings.Contains(source, old) {
-		t.Fatalf("%s does not have %q any more; change the mutant", file, old)
+	again := exec.Command(self, "-test.run=^TestHostile$")
+	again.Env = append(os.Environ(), builtBefore+"="+bin, "RC_PROVE=")
+	said, err := again.CombinedOutput()
+	missed := 0
+	for _, u := range unguarded {
+		if err == nil || !strings.Contains(string(said), "--- FAIL: TestHostile/"+u.seen+" ") {
+			t.Errorf("nobody sees that %s is without a check: %s was answered as before", u.file, u.seen)
+			missed++
+		}
 	}
+	harmful := overlay(t, patch{"lib/visible/visible.go", "return r >= 0x7f && unicode.Is(hidden, r) || r < 0x20", "return r < 0"})
+	if said, err := exec.Command("go", "test", "-overlay="+harmful, "../text").CombinedOutput(); err == nil || !strings.Contains(string(said), "--- FAIL: TestSanitize") {
+		t.Errorf("nobody sees that text is not made harmless any more: %s", said)
+		missed++
+	}
+	l.report("checks", len(unguarded)+1, "missed", missed)
+}
+
+// patch is a change of a source.
+type patch struct{ file, old, new string }
+
+// overlay is a file that tells go build to take sources with changes instead of them.
+func overlay(t *testing.T, changes ...patch) string {
+	t.Helper()
 	dir := t.TempDir()
-	changed := filepath.Join(dir, filepath.Base(file))
-	if err := os.WriteFile(changed, []byte(strings.ReplaceAll(source, old, new)), 0o644); err != nil {
-		t.Fatal(err)
+	changed := map[string]string{}
+	for i, c := range changes {
+		path, err := filepath.Abs(filepath.Join("..", "..", c.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		source := string(read(path))
+		if !strings.Contains(source, c.old) {
+			t.Fatalf("%s does not have %q any more; change the mutant", c.file, c.old)
+		}
+		changed[path] = filepath.Join(dir, fmt.Sprintf("%d.go", i))
+		if err := os.WriteFile(changed[path], []byte(strings.ReplaceAll(source, c.old, c.new)), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	b, err := json.Marshal(map[string]any{"Replace": map[string]string{path: changed}})
+	b, err := json.Marshal(map[string]any{"Replace": changed})
 	if err != nil {
 		t.Fatal(err)
 	}
