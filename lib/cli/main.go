@@ -16,7 +16,9 @@ import (
 func Main(name, about string, cmd any) {
 	ctx := catchSignals(context.Background())
 	std := Std{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-	os.Exit(Exec(ctx, name, about, cmd, os.Args[1:], os.LookupEnv, std))
+	inv := newInvocation(name, about, os.Args[1:], os.LookupEnv, std)
+	inv.process = true
+	os.Exit(inv.report(ctx, inv.run(ctx, cmd)))
 }
 
 // Exec is Main without the exit and without signals, for tests and for commands that run inside another process.
@@ -37,7 +39,7 @@ func (inv *invocation) run(ctx context.Context, cmd any) error {
 		return err
 	}
 	defer log.Close()
-	for _, w := range openSecrets(inv.args, parsed) {
+	for _, w := range inv.openSecrets(parsed) {
 		if keeps {
 			log.Warn(w)
 		} else {

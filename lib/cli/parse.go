@@ -16,13 +16,14 @@ type invocation struct {
 	args        []string
 	env         Env
 	std         Std
+	process     bool // args are those of this process, which others can read
 }
 
 func newInvocation(name, about string, args []string, env Env, std Std) *invocation {
 	if env == nil {
 		env = func(string) (string, bool) { return "", false }
 	}
-	return &invocation{name, about, slices.Clone(args), env, std.OrEmpty()}
+	return &invocation{name: name, about: about, args: slices.Clone(args), env: env, std: std.OrEmpty()}
 }
 
 // parse fills cmd from flags, environment and file.

@@ -9,11 +9,52 @@ import (
 )
 
 // mask hides what is secret in a stream: every byte of it becomes '*', so that all others keep their places. What may be the beginning of a secret
-// it holds until more has come.
+// it holds until more has come. It looks at each byte once for each secret.
 type mask struct {
-	secrets []string
+	secrets []*secret
 	held    []byte // the end of what came, as it came
 	hidden  []bool // of the held bytes, those that belong to a secret already
+}
+
+// secret is looked for as Knuth, Morris and Pratt do.
+type secret struct {
+	text   string
+	border []int // of its first i+1 bytes, how long the longest end is with which it begins
+	at     int   // so many of its bytes are the end of what came
+	done   int   // of what came and is not given on yet, so many bytes are hidden as far as this secret goes
+}
+
+func newSecret(text string) *secret {
+	s := &secret{text: text, border: make([]int, len(text))}
+	for i, n := 1, 0; i < len(text); i++ {
+		for n > 0 && text[i] != text[n] {
+			n = s.border[n-1]
+		}
+		if text[i] == text[n] {
+			n++
+		}
+		s.border[i] = n
+	}
+	return s
+}
+
+// next takes a byte and says whether the secret ends with it.
+func (s *secret) next(b byte) bool {
+	for s.at == len(s.text) || s.at > 0 && s.text[s.at] != b {
+		s.at = s.border[s.at-1]
+	}
+	if s.text[s.at] == b {
+		s.at++
+	}
+	return s.at == len(s.text)
+}
+
+// begun is how many bytes at the end of what came may be the beginning of one that has not ended.
+func (s *secret) begun() int {
+	if s.at == len(s.text) {
+		return s.border[s.at-1]
+	}
+	return s.at
 }
 
 func newMask(s *task.Secrets) *mask {
@@ -22,9 +63,9 @@ func newMask(s *task.Secrets) *mask {
 	}
 	m := &mask{}
 	for _, value := range *s {
-		m.secrets = append(m.secrets, value)
+		m.secrets = append(m.secrets, newSecret(value))
 		if line := strings.TrimRight(value, "\r\n"); len(line) >= task.MinSecret && line != value { // as $(…) has it
-			m.secrets = append(m.secrets, line)
+			m.secrets = append(m.secrets, newSecret(line))
 		}
 	}
 	return m
@@ -34,21 +75,24 @@ func newMask(s *task.Secrets) *mask {
 func (m *mask) pass(data []byte) []byte {
 	all := slices.Concat(m.held, data)
 	hidden := append(m.hidden, make([]bool, len(data))...)
+	keep := 0
 	for _, s := range m.secrets {
-		for from := 0; ; from++ {
-			i := bytes.Index(all[from:], []byte(s))
-			if i < 0 {
-				break
-			}
-			from += i
-			for j := range len(s) {
-				hidden[from+j] = true
+		for i := len(m.held); i < len(all); i++ {
+			if s.next(all[i]) {
+				for j := max(i+1-len(s.text), s.done); j <= i; j++ {
+					hidden[j] = true
+				}
+				s.done = i + 1
 			}
 		}
+		keep = max(keep, s.begun())
 	}
-	keep := m.beginning(all)
-	m.held, m.hidden = bytes.Clone(all[len(all)-keep:]), slices.Clone(hidden[len(all)-keep:])
-	return stars(all[:len(all)-keep], hidden)
+	gone := len(all) - keep
+	for _, s := range m.secrets {
+		s.done = max(s.done-gone, 0)
+	}
+	m.held, m.hidden = bytes.Clone(all[gone:]), slices.Clone(hidden[gone:])
+	return stars(all[:gone], hidden)
 }
 
 // rest is what was held.
@@ -56,18 +100,6 @@ func (m *mask) rest() []byte {
 	last := stars(m.held, m.hidden)
 	m.held, m.hidden = nil, nil
 	return last
-}
-
-// beginning is the length of the longest end of the text with which a secret begins.
-func (m *mask) beginning(text []byte) (longest int) {
-	for _, s := range m.secrets {
-		for n := min(len(s)-1, len(text)); n > longest; n-- {
-			if string(text[len(text)-n:]) == s[:n] {
-				longest = n
-			}
-		}
-	}
-	return longest
 }
 
 // stars hides in place.
@@ -80,11 +112,12 @@ func stars(text []byte, hidden []bool) []byte {
 	return text
 }
 
-// line hides what is secret in a line that is whole.
-func (m *mask) line(text string) string {
+// Hide hides what is secret in a text that is whole, such as why an attempt ended, or how a file is called that it brings back. What an attempt prints
+// comes to its sink without secrets.
+func Hide(s *task.Secrets, text string) string {
+	m := newMask(s)
 	if m == nil {
 		return text
 	}
-	whole := mask{secrets: m.secrets}
-	return string(whole.pass([]byte(text))) + string(whole.rest())
+	return string(m.pass([]byte(text))) + string(m.rest())
 }

@@ -3,6 +3,7 @@ package mainnode
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -39,6 +40,7 @@ func (c *conn) actOn(ctx context.Context, m *wire.Message, sel *wire.Select) (do
 	if err != nil {
 		return done, err
 	}
+	var past error // that one cannot be retried, which does not keep the others from it
 	for len(ids) > 0 {
 		page := ids[:min(len(ids), mostSelect)]
 		ids = ids[len(page):]
@@ -54,6 +56,9 @@ func (c *conn) actOn(ctx context.Context, m *wire.Message, sel *wire.Select) (do
 				}
 				if m.Type == wire.TypeRetry && refused == nil {
 					done.Count, refused = core.retryFor(c.id, id, len(sel.Tasks) > 0, done.Count)
+					if errors.Is(refused, task.ErrMove) {
+						past, refused = refused, nil
+					}
 				}
 			}
 		})
@@ -61,7 +66,10 @@ func (c *conn) actOn(ctx context.Context, m *wire.Message, sel *wire.Select) (do
 			return done, err
 		}
 	}
-	return done, nil
+	if past != nil && done.Count > 0 {
+		past = fmt.Errorf("%w (of those that were named %d were queued again)", past, done.Count)
+	}
+	return done, past
 }
 
 // auditAct audits what was done to tasks.

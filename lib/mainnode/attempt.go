@@ -1,6 +1,7 @@
 package mainnode
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -69,6 +70,10 @@ func (c *Core) give(d *machine) bool {
 func (c *Core) lend(d *machine, t *openTask) bool {
 	id := t.row.ID
 	spec, err := c.spec(t)
+	if errors.Is(err, store.ErrNoSecrets) { // the disk has lost them; that is this task's trouble alone
+		c.finish(t, task.Failed, "its secrets are lost: submit it again", nil)
+		return true
+	}
 	if err != nil {
 		c.broken = fmt.Errorf("read what to run: %w", err)
 		return false

@@ -198,8 +198,11 @@ func (n *Node) firstEvent(ctx context.Context, f *wire.FollowEvents) (int64, err
 		seq = max(seq, since)
 	}
 	if f.Last > 0 {
-		_, last, _, _ := n.events.after(1<<62, 0)
-		seq = max(seq, last-int64(f.Last))
+		last, err := n.db.EventBefore(ctx, f.Last)
+		if err != nil {
+			return 0, err
+		}
+		seq = max(seq, last)
 	}
 	return max(seq, 0), nil
 }

@@ -194,6 +194,9 @@ func checkSubmit(s *wire.Submit) error {
 	}
 	for i := range s.Tasks {
 		t := &s.Tasks[i]
+		if t.Secrets != nil && len(*t.Secrets) == 0 {
+			t.Secrets = nil
+		}
 		t.Requirements.Provision = t.Provision != (task.Provision{})
 		if err := t.Validate(); err != nil {
 			return fmt.Errorf("task %d: %w", i+1, err)

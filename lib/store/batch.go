@@ -416,7 +416,7 @@ func (w *writer) insertTask(t NewTask, s Task) {
 	if len(t.Secrets) > 0 && !s.State.Ended() {
 		b, err := json.Marshal(t.Secrets)
 		w.note(err)
-		w.exec(w.stmt.secrets, t.ID, string(b))
+		w.exec(w.stmt.secrets, t.ID, b)
 	}
 	w.exec(w.stmt.insertTask, t.ID, t.Job, t.Spec.Type, t.Spec.Name, t.Spec.Priority, t.Spec.Timeout, t.Spec.Retries, payload, needs, ms(t.Submitted),
 		t.Spec.Exclusive, t.Spec.AtMostOnce, t.Spec.Backoff, retryOn, provision, s.State, s.Attempt, s.Device, s.Reason, s.Failures, s.Losses, ms(s.Eligible), ms(s.Started), ms(s.Finished), null(s.ExitCode), s.Output)

@@ -62,11 +62,17 @@ func (db *DB) Task(ctx context.Context, id task.ID) (task.Task, error) {
 	return t, nil
 }
 
-// Secrets reads the secrets of a task that is not over.
+// ErrNoSecrets is that none of a task are kept.
+var ErrNoSecrets = errors.New("none are kept")
+
+// Secrets reads the secrets of a task that is not over. The error is ErrNoSecrets where there are none.
 func (db *DB) Secrets(ctx context.Context, id task.ID) (s task.Secrets, err error) {
 	var vars []byte
-	if err = db.r.QueryRowContext(ctx, "SELECT vars FROM secrets WHERE task=?", id).Scan(&vars); err == nil {
+	switch err = db.r.QueryRowContext(ctx, "SELECT vars FROM secrets WHERE task=?", id).Scan(&vars); {
+	case err == nil:
 		err = json.Unmarshal(vars, &s)
+	case errors.Is(err, sql.ErrNoRows):
+		err = ErrNoSecrets
 	}
 	if err != nil {
 		return nil, fmt.Errorf("secrets of task %s: %w", id, err)
@@ -403,6 +409,12 @@ func scanEvent(row scanner) (e cluster.Event, err error) {
 func (db *DB) EventSince(ctx context.Context, at time.Time) (seq int64, err error) {
 	// The numbers grow with time but for a clock that was set back; a scan from the newest back stops at the first that is older.
 	err = db.r.QueryRowContext(ctx, "SELECT coalesce((SELECT seq FROM events WHERE at < ? ORDER BY seq DESC LIMIT 1), 0)", at.UnixMilli()).Scan(&seq)
+	return seq, classify(err)
+}
+
+// EventBefore is the number before that of the n-th event from the end: a restore leaves some out.
+func (db *DB) EventBefore(ctx context.Context, n int) (seq int64, err error) {
+	err = db.r.QueryRowContext(ctx, "SELECT coalesce((SELECT seq FROM events ORDER BY seq DESC LIMIT 1 OFFSET ?), 0)", n).Scan(&seq)
 	return seq, classify(err)
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
@@ -30,6 +31,7 @@ const (
 	MetaAttemptFloor = "attempt_floor" // the smallest number of the next attempt of an older task
 	MetaForkTask     = "fork_task"     // tasks from this number on are not older
 	MetaRestored     = "restored_from" // the backup's name, until the audit log has it
+	metaLives        = "former_lives"  // incarnations that this database went on from, with a space behind each
 	metaForkEvents   = "fork_events_"  // + the first number after the fork: the last one before it
 )
 
@@ -133,9 +135,13 @@ func leaveOut(ctx context.Context, tx *sql.Tx, from, incarnation string, now tim
 	if err != nil {
 		return err
 	}
+	lives, err := livesOf(ctx, tx)
+	if err != nil {
+		return err
+	}
 	next, attempt = next+forkTasks, attempt+forkAttempts
 	firstEvent := event + forkEvents
-	for key, value := range map[string]any{"incarnation": incarnation, "next_task": next, MetaForkTask: next, MetaAttemptFloor: attempt, MetaRestored: from,
+	for key, value := range map[string]any{"incarnation": incarnation, "next_task": next, MetaForkTask: next, MetaAttemptFloor: attempt, MetaRestored: from, metaLives: strings.Join(lives, " ") + " ",
 		metaForkEvents + strconv.FormatInt(firstEvent, 10): event} {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES (?,?) ON CONFLICT (key) DO UPDATE SET value=excluded.value`, key, value); err != nil {
 			return err
@@ -178,16 +184,15 @@ func keepRevoked(ctx context.Context, tx *sql.Tx, old string) error {
 // dropRevokedTokens ends the tokens that are in the backup and not in the database after it. A database that did not go on from the backup, as one that
 // was begun anew when the disk was lost, says nothing of that.
 func dropRevokedTokens(ctx context.Context, tx *sql.Tx, old *sql.DB) error {
-	const life = "SELECT coalesce((SELECT CAST(value AS TEXT) FROM meta WHERE key = 'incarnation'), '')"
 	id := func(row scanner) (s string, err error) { return s, row.Scan(&s) }
-	then, errThen := query(ctx, tx, id, life)
-	now, errNow := query(ctx, old, id, life)
+	since, errSince := livesOf(ctx, old)
 	kept, errKept := query(ctx, old, id, "SELECT id FROM tokens")
-	if errNow != nil || errKept != nil || len(now) != 1 {
+	if errSince != nil || errKept != nil {
 		return nil
 	}
-	if errThen != nil || then[0] == "" || then[0] != now[0] {
-		return errThen
+	lives, err := livesOf(ctx, tx)
+	if err != nil || len(lives) == 0 || !slices.Contains(since, lives[len(lives)-1]) {
+		return err
 	}
 	ids, err := query(ctx, tx, id, "SELECT id FROM tokens")
 	for _, id := range ids {
@@ -196,6 +201,16 @@ func dropRevokedTokens(ctx context.Context, tx *sql.Tx, old *sql.DB) error {
 		}
 	}
 	return err
+}
+
+// livesOf is the incarnations of a database, its own the last: a restore begins a new one.
+func livesOf(ctx context.Context, db querier) ([]string, error) {
+	text, err := query(ctx, db, func(row scanner) (s string, err error) { return s, row.Scan(&s) },
+		"SELECT coalesce((SELECT CAST(value AS TEXT) FROM meta WHERE key=?), '') || coalesce((SELECT CAST(value AS TEXT) FROM meta WHERE key='incarnation'), '')", metaLives)
+	if err != nil {
+		return nil, err
+	}
+	return strings.Fields(text[0]), nil
 }
 
 // replace puts the fresh database in the place of the one that is there. Wherever that is interrupted, Open refuses to begin with nothing, and

@@ -384,3 +384,31 @@ func TestRestoreKeepsTokensRevoked(t *testing.T) {
 		}
 	}
 }
+
+// A restore is no new beginning: of two that follow each other the second knows as much of tokens as the first.
+func TestRestoreAgainKeepsTokensRevoked(t *testing.T) {
+	path, backup := filepath.Join(t.TempDir(), "cluster.db"), filepath.Join(t.TempDir(), "copy.db")
+	db := mustOpen(t, path)
+	b := db.NewBatch()
+	b.Set("incarnation", "first")
+	for _, id := range []string{"kept", "lent", "lost"} {
+		b.Token(Token{ID: id, Role: "read", Hash: []byte{1}, Created: now})
+	}
+	commit(t, b)
+	if _, err := db.Backup(ctx, backup); err != nil {
+		t.Fatal(err)
+	}
+	for life, revoke := range map[string]string{"second": "lent", "third": "lost"} {
+		b = db.NewBatch()
+		b.RevokeToken(revoke)
+		commit(t, b)
+		db.Close()
+		if _, err := Restore(ctx, backup, path, life, now); err != nil {
+			t.Fatal(err)
+		}
+		db = mustOpen(t, path)
+	}
+	if tokens, err := db.Tokens(ctx); err != nil || len(tokens) != 1 || tokens[0].ID != "kept" {
+		t.Errorf("%+v, %v", tokens, err)
+	}
+}

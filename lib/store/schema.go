@@ -164,8 +164,11 @@ CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
 	WHEN old.seq >= coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'audit_first'), 0)
 	BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END;
 `, `
--- The secrets of tasks that are not over, as JSON; provision tells their names.
-CREATE TABLE secrets (task INTEGER PRIMARY KEY, vars TEXT NOT NULL);
-CREATE TRIGGER secrets_end_with_their_task AFTER UPDATE OF state ON tasks WHEN new.state >= 4 AND old.provision IS NOT NULL
-	BEGIN DELETE FROM secrets WHERE task = old.id; END;
+-- The secrets of tasks that are not over, as JSON; provision tells their names. They are written over before they go, as what is deleted stays in the
+-- pages of the file, and in copies of them.
+CREATE TABLE secrets (task INTEGER PRIMARY KEY, vars BLOB NOT NULL);
+CREATE TRIGGER secrets_end_with_their_task AFTER UPDATE OF state ON tasks WHEN new.state >= 4 AND old.provision IS NOT NULL BEGIN
+	UPDATE secrets SET vars = zeroblob(length(vars)) WHERE task = old.id;
+	DELETE FROM secrets WHERE task = old.id;
+END;
 `}

@@ -1,6 +1,9 @@
 package task
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Secrets are variables of a task's environment, by name, whose values nobody is shown: not who asks for the task, and not where the task prints
 // them. The main node forgets them when the task is over.
@@ -40,8 +43,8 @@ func (s *Secrets) Validate() error {
 		switch {
 		case !envName.MatchString(name):
 			return invalid("secret %.40q: a variable's name is letters, digits and '_'", name)
-		case strings.Contains(value, "\x00"):
-			return invalid("secret %s: a variable cannot hold a zero byte", name)
+		case strings.Contains(value, "\x00") || !utf8.ValidString(value):
+			return invalid("secret %s: it has to be text (UTF-8, without zero bytes); base64 makes text of what is not", name)
 		case value == HiddenSecret:
 			return invalid("secret %s: %s is what is shown in the place of a secret; give its value", name, HiddenSecret)
 		case len(value) < MinSecret:

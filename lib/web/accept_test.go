@@ -16,6 +16,9 @@ func TestAcceptedShape(t *testing.T) {
 		"application/*":                "application/json",
 		"text/html, application/xhtml+xml, application/xml;q=0.9, */*;q=0.8": "text/plain", // a browser
 		"text/html, text/*;q=0.5, image/*, application/*":                    "text/plain", // w3m
+		"application/json, text/html;q=0.5, text/plain;q=0.1":                "application/json",
+		"application/json, text/html;q=0.1, */*;q=0.1":                       "application/json",
+		"application/*, text/html;q=0, */*;q=0.1":                            "application/json",
 		"text/html, application/json, text/plain;q=0":                        "application/json",
 		"image/png": "",
 	} {

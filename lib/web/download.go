@@ -29,15 +29,14 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(f.Name)}))
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	if r.Method == http.MethodHead {
-		h.Set("Content-Length", strconv.FormatInt(f.Size, 10))
-		return nil
-	}
 	out := newOutput(w, r, nil, "")
 	defer out.end()
 	to := &fileOutput{out: out, size: f.Size}
+	if r.Method == http.MethodHead {
+		to.sent = f.Size // whether it is there still is the main node's to say
+	}
 	err = s.asker(out.ctx).do(func(c *client.Client) error { return c.FetchFile(out.ctx, f, to.sent, to, nil) })
-	if err == nil && f.Size == 0 {
+	if err == nil && !to.begun {
 		_, err = to.Write(nil)
 	}
 	if err != nil && to.begun {

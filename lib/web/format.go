@@ -69,11 +69,14 @@ func (q *query) columns(noun string, f text.Format) (names []string) {
 // accepted chooses what the Accept headers like best.
 func accepted(headers []string) (shape, error) {
 	ranges := parseAccept(headers)
-	if len(ranges) == 0 || slices.ContainsFunc(ranges, mediaRange.isPage) && qualityOf(shapes[0].media, ranges) > 0 {
+	if len(ranges) == 0 {
 		return shapes[0], nil
 	}
 	best, quality := shape{}, 0.0
 	for _, s := range shapes {
+		if s.media != shapes[0].media && wouldRatherRead(ranges, s.media) {
+			continue
+		}
 		if q := qualityOf(s.media, ranges); q > quality {
 			best, quality = s, q
 		}
@@ -91,8 +94,13 @@ type mediaRange struct {
 	quality   float64
 }
 
-// isPage says that a range is for pages, which somebody looks at: the application/* of such a browser, as w3m, is for what it hands to others, not for JSON.
-func (r mediaRange) isPage() bool { return r.kind == "text" && r.sub == "html" }
+// wouldRatherRead says that somebody looks at pages, and did not name a type: the application/* of such a browser, as of w3m, is for what it hands on.
+func wouldRatherRead(ranges []mediaRange, media string) bool {
+	is := func(name string) func(mediaRange) bool {
+		return func(r mediaRange) bool { return r.kind+"/"+r.sub == name && r.quality > 0 }
+	}
+	return slices.ContainsFunc(ranges, is("text/html")) && qualityOf("text/plain", ranges) > 0 && !slices.ContainsFunc(ranges, is(media))
+}
 
 func parseAccept(headers []string) (ranges []mediaRange) {
 	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {

@@ -108,6 +108,17 @@ func (r *rig) wantSent(want ...string) {
 }
 
 // What an attempt says of how far it has come is told when it changes, and again to a main node that comes back.
+// What is printed at once is one piece; what is printed later has a time of its own.
+func TestOutputKeepsTimes(t *testing.T) {
+	var o output
+	for _, at := range []time.Duration{0, 10, 50, 3000, 3010} {
+		o.add(task.Stdout, at*time.Millisecond, []byte("x"))
+	}
+	if len(o.chunks) != 2 || o.chunks[1].After != 3*time.Second || o.chunks[1].Position != 3 {
+		t.Errorf("%+v", o.chunks)
+	}
+}
+
 func TestProgress(t *testing.T) {
 	r := newRig(t, 1)
 	r.connect()

@@ -20,9 +20,9 @@ func (o *output) add(stream task.Stream, after time.Duration, data []byte) {
 	if len(data) == 0 {
 		return
 	}
-	// Small pieces of one stream that follow each other are one: a program that prints byte by byte costs no more.
+	// Small pieces of one stream that follow each other at once are one: a program that prints byte by byte costs no more.
 	if n := len(o.chunks); n > 0 {
-		if last := &o.chunks[n-1]; last.Stream == stream && len(last.Data)+len(data) <= 4096 {
+		if last := &o.chunks[n-1]; last.Stream == stream && after-last.After < flushAfter && len(last.Data)+len(data) <= 4096 {
 			last.Data = append(last.Data, data...)
 			o.size += int64(len(data))
 			return

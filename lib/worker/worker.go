@@ -433,7 +433,7 @@ func (w *Worker) start(s StartAttempt) {
 	lease, began := s.Lease, time.Now()
 	w.kills[lease] = kill
 	a := executor.Attempt{Lease: lease, Spec: s.Spec, Device: w.DeviceID(), Fence: leftUntil(s.Until), FenceGrace: s.Grace,
-		Progress: func(text string) { w.in <- Progressed{lease, text} }}
+		Progress: func(text string) { w.in <- Progressed{lease, executor.Hide(s.Spec.Secrets, text)} }}
 	if s.Lined {
 		a.Lined, a.BeginBy, a.Begun = true, executor.SinceBoot()+leftUntil(s.BeginBy), func() { w.in <- Begun{lease} }
 	} else {
@@ -449,6 +449,10 @@ func (w *Worker) start(s StartAttempt) {
 		if r.Status == "" {
 			w.in <- Unbegun{lease}
 			return
+		}
+		r.Reason = executor.Hide(a.Spec.Secrets, r.Reason)
+		for i := range r.Files {
+			r.Files[i].Name = executor.Hide(a.Spec.Secrets, r.Files[i].Name)
 		}
 		log.Debug("ended", "status", r.Status, "reason", r.Reason)
 		w.in <- Ended{lease, r}

@@ -112,6 +112,22 @@ func TestTerminal(t *testing.T) {
 	p.clean()
 }
 
+// Who may only look, as everybody who is let in by --public-read, is told so by the terminal, and not sent away from its page.
+func TestTerminalForReaders(t *testing.T) {
+	c := newCluster(t, "pi4")
+	c.start("rc-web", "public", "--listen=0.0.0.0:0", "--insecure-http", "--public-read", "--data="+c.path("main"), "--web-data="+c.path("public"), "--addr-file="+c.path("public.addr"))
+	c.await("public.addr")
+	address := c.read("public.addr")
+	c.web = "http://127.0.0.1" + address[strings.LastIndex(address, ":"):]
+	p := newPage(t, c, 1280, 800)
+	p.open("/")
+	p.until("document.getElementById('terminal').dataset.ready")
+	p.said("log in to type commands")
+	p.keys("rc-status" + enter)
+	p.until("location.pathname === '/login'")
+	p.clean("401")
+}
+
 // Who has logged in gives work from the browser, and sees what comes of it as it comes.
 func TestTerminalSubmits(t *testing.T) {
 	c := newCluster(t, "pi4")

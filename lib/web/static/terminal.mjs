@@ -76,7 +76,7 @@ term.registerLinkProvider({
 
 // The line that is being typed.
 const prompt = "\x1b[1;32mrc\x1b[0m> ", promptWidth = 4;
-let lines = 0, line = "", cursor = 0, row = 0, running = null, told = 0;
+let lines = 0, line = "", cursor = 0, row = 0, running = null, greeted = false, told = 0;
 const history = JSON.parse(localStorage.getItem("rc-history") || "[]");
 let at = history.length, draft = "", seeking = null;
 
@@ -160,16 +160,17 @@ async function run(text) {
 
 // ask has rc-web run a line, and shows what it prints.
 async function ask(text) {
-	running = new AbortController();
+	const mine = running = new AbortController();
 	place.setAttribute("aria-busy", "true");
 	let clean = true;
 	try {
-		const answer = await fetch("/api/v1/terminal", { method: "POST", signal: running.signal, headers: { "Content-Type": "application/json" }, body: JSON.stringify({ command: text, columns: term.cols }) });
-		if (answer.status === 401) { location.assign("/login"); return; }
+		const answer = await fetch("/api/v1/terminal", { method: "POST", signal: mine.signal, headers: { "Content-Type": "application/json" }, body: JSON.stringify({ command: text, columns: term.cols }) });
+		if (answer.status === 401 && greeted) { location.assign("/login"); return; }
+		if (answer.status === 401) throw new Error("log in to type commands");
 		if (!answer.ok) throw new Error((await answer.json()).message);
 		clean = await show(answer.body.getReader());
 	} catch (e) {
-		if (running.signal.aborted) term.write("^C\n");
+		if (mine.signal.aborted) term.write("^C\n");
 		else term.write(`\x1b[31m${String(e.message || e).replace(/[\x00-\x1f\x7f-\x9f]/g, "\ufffd")}\x1b[0m\n`);
 	}
 	running = null;
@@ -261,8 +262,10 @@ term.attachCustomKeyEventHandler((e) => {
 resize();
 term.write(`\x1b[2mRetire-Cluster. Try \x1b[0mhelp\x1b[2m, \x1b[0mrc-status devices\x1b[2m or \x1b[0mrc-submit --wait -- uptime\x1b[2m.\x1b[0m\n`);
 term.focus();
+running = new AbortController(); // nothing is typed before what one wants to know first is there
 await learnDevices();
-await ask(devices.size && devices.size <= 12 ? "rc-status devices" : "rc-status"); // what one wants to know first
+await ask(devices.size && devices.size <= 12 ? "rc-status devices" : "rc-status");
+greeted = true;
 fresh();
 place.dataset.ready = "true";
 window.rcTerminal = { text: () => { const b = term.buffer.active, all = []; for (let i = 0; i < b.length; i++) all.push(b.getLine(i).translateToString(true)); return all.join("\n"); } };
