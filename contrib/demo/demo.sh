@@ -106,7 +106,7 @@ if [ "${KEEP:-}" = 1 ]; then
 use it:     export RC_DATA=$RC_DATA RC_WEB_DATA=$RC_WEB_DATA PATH=$bin:\$PATH
             rc-submit --wait -- uname -a
             rc-status --watch
-            rc-logs -f
+            rc-logs -f -n 20
 dashboard:  $web   (look)
             $(rc-web login)   (and act; good once, for five minutes)
 stop it:    kill $pids; rm -r $dir

@@ -120,6 +120,9 @@ func untilEnded(ctx context.Context, c *client.Client, id task.ID) error {
 // printOutput prints one output as it comes.
 func (l *Logs) printOutput(ctx context.Context, c *client.Client, p *printing, f *fetch) error {
 	<-f.known
+	if t := &f.task; l.Attempt > t.Attempt && t.State.Ended() {
+		return wire.Errorf(task.ErrNotFound, "task %s has no attempt %d, its last is %d", t.ID, l.Attempt, t.Attempt)
+	}
 	var clock *clock
 	if l.Timestamps {
 		clock = newClock(c, &f.task)

@@ -45,10 +45,8 @@ func (s *Submit) noFiles() error {
 	if file, ok := strings.CutPrefix(s.Payload, "@"); ok {
 		return s.fileOf(file)
 	}
-	for _, secret := range s.Secret {
-		if _, file, ok := strings.Cut(secret, "=@"); ok {
-			return s.fileOf(file)
-		}
+	if len(s.Secret) > 0 && s.host != nil {
+		return cli.Exit(cli.NotPermitted, errors.New("--secret: there are no variables and no files here to read one from; the JSON API takes secrets, and rc-submit elsewhere"))
 	}
 	return nil
 }

@@ -87,7 +87,11 @@ func (c *Core) fromLogin(s *session, in *Input) (any, error) {
 	}
 	c.tokens[t.ID] = t
 	c.batch.Token(t)
-	c.event(cluster.Event{Kind: cluster.LoggedIn, Reason: code.Role + " " + t.ID})
+	reason := code.Role + " " + t.ID
+	if t.Name != "" {
+		reason += " (" + t.Name + ")"
+	}
+	c.event(cluster.Event{Kind: cluster.LoggedIn, Reason: reason})
 	return wire.LoggedIn{Token: token.String(), ID: t.ID, Role: wire.Role(t.Role), Expires: t.Expires.UTC()}, nil
 }
 

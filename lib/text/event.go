@@ -101,7 +101,7 @@ func happened(e *cluster.Event) string {
 	case cluster.TokenRevoked:
 		return "token revoked"
 	case cluster.LoggedIn:
-		return "a browser logged in"
+		return "a browser's session began"
 	case cluster.KeyRotated:
 		return "main node has another key"
 	case cluster.InviteMade:
