@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/retire-cluster/retire-cluster/lib/cli"
 	"github.com/retire-cluster/retire-cluster/lib/task"
@@ -20,10 +22,13 @@ const (
 func (w *waiter) live(ctx context.Context) error {
 	id := w.submitted.Tasks[0].String()
 	attempt := 0
+	waitsNoMore := w.tellWhy(ctx, id)
+	defer waitsNoMore()
 	for p, err := range w.c.Output(ctx, wire.FollowOutput{Task: id, Follow: true, Progress: w.progress.watched()}) {
 		if err != nil {
 			return err
 		}
+		waitsNoMore()
 		if p.Progress != "" {
 			if !w.print.midLine {
 				w.progress.say("%s", p.Progress)
@@ -41,6 +46,7 @@ func (w *waiter) live(ctx context.Context) error {
 			return err
 		}
 	}
+	waitsNoMore()
 	w.progress.clear(false)
 	if err := w.print.end(w.specs[0].Type); err != nil {
 		return err
@@ -54,6 +60,37 @@ func (w *waiter) live(ctx context.Context) error {
 		return err
 	}
 	return ended(&t)
+}
+
+const tellWhyEvery = time.Second
+
+// tellWhy tells a person why a task waits, while it does.
+func (w *waiter) tellWhy(ctx context.Context, id string) (stop func()) {
+	if !w.progress.watched() {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		told := false
+		for {
+			select {
+			case <-time.After(tellWhyEvery):
+			case <-ctx.Done():
+				return
+			}
+			switch t, err := w.c.Task(ctx, id); {
+			case err != nil: // the main node is away, and so is its word
+			case t.State == task.Queued && t.Waiting != "":
+				w.progress.say("%s waits: %s", id, t.Waiting)
+				told = true
+			case told:
+				w.progress.clear(false)
+				told = false
+			}
+		}
+	})
+	return sync.OnceFunc(func() { cancel(); telling.Wait() })
 }
 
 // ended makes of the task's end that of the command. What the task says by its exit code needs no words.

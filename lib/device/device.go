@@ -66,6 +66,7 @@ type Profile struct {
 	Versions     map[string]string `json:"tool_versions,omitempty"`
 	Version      string            `json:"version,omitempty"`       // of the worker
 	Provision    bool              `json:"provision,omitempty"`     // it takes tasks with files and limits
+	Secrets      bool              `json:"secrets,omitempty"`       // it takes tasks with secrets, and hides them in what those print
 	Wake         bool              `json:"wake,omitempty"`          // its owner lets the main node wake it
 	Sandbox      int               `json:"sandbox_level,omitempty"` // how far tasks are kept from the rest of it, 0 to 4: see retire-cluster(7)
 	SandboxGaps  []string          `json:"sandbox_gaps,omitempty"`

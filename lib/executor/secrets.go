@@ -64,12 +64,21 @@ func newMask(s *task.Secrets) *mask {
 	m := &mask{}
 	for _, value := range *s {
 		m.secrets = append(m.secrets, newSecret(value))
-		if line := strings.TrimRight(value, "\r\n"); len(line) >= task.MinSecret && line != value { // as $(…) has it
-			m.secrets = append(m.secrets, newSecret(line))
+		whole := strings.TrimRight(value, "\r\n") // as $(…) has it
+		if len(whole) >= task.MinSecret && whole != value {
+			m.secrets = append(m.secrets, newSecret(whole))
+		}
+		for line := range strings.Lines(whole) {
+			if line = strings.TrimRight(line, "\r\n"); len(line) >= leastLine && line != whole {
+				m.secrets = append(m.secrets, newSecret(line))
+			}
 		}
 	}
 	return m
 }
+
+// leastLine is from how many bytes on a line of a secret, as of a key in PEM, is hidden alone.
+const leastLine = 8
 
 // pass takes what came and returns what may go on. The bytes are its own.
 func (m *mask) pass(data []byte) []byte {

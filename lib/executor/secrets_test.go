@@ -25,6 +25,7 @@ func TestMask(t *testing.T) {
 		{"a beginning, then it", task.Secrets{"A": "hunter2"}, "huhunter2", "hu*******"},
 		{"of two lines", task.Secrets{"A": "one1\ntwo2"}, "one1\ntwo2", "*********"},
 		{"with a newline that a shell takes away", task.Secrets{"A": "hunter2\n"}, "hunter2 hunter2\n", "******* ********"},
+		{"a line of several", task.Secrets{"A": "-----BEGIN\r\nMIIEpAIB\nAA==\n"}, "MIIEpAIB AA== -----BEGIN", "******** AA== **********"},
 		{"bytes that are no text", task.Secrets{"A": "\xff\xfe\x01\x02"}, "\x00\xff\xfe\x01\x02\xff", "\x00****\xff"},
 	} {
 		for first := range len(c.text) + 1 {

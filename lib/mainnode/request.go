@@ -197,7 +197,7 @@ func checkSubmit(s *wire.Submit) error {
 		if t.Secrets != nil && len(*t.Secrets) == 0 {
 			t.Secrets = nil
 		}
-		t.Requirements.Provision = t.Provision != (task.Provision{})
+		t.Requirements.Provision, t.Requirements.Secrets = t.Provision != (task.Provision{}), t.Secrets != nil
 		if err := t.Validate(); err != nil {
 			return fmt.Errorf("task %d: %w", i+1, err)
 		}

@@ -34,6 +34,8 @@ func WhyNot(taskType string, r *task.Requirements, name string, p *device.Profil
 		return "has no GPU"
 	case r.Provision && !p.Provision:
 		return "is of a version that knows neither files nor limits of tasks"
+	case r.Secrets && !p.Secrets:
+		return "is of a version that knows no secrets of tasks"
 	case r.Sandbox > p.Sandbox:
 		return fmt.Sprintf("confines tasks at level %d, not %d", p.Sandbox, r.Sandbox)
 	}
@@ -47,8 +49,8 @@ func WhyNot(taskType string, r *task.Requirements, name string, p *device.Profil
 
 // needsKey is the same for the same needs, in whatever order the tags stand.
 func needsKey(r *task.Requirements) string {
-	if len(r.Tags) == 0 && r.CPUCores == 0 && r.MemoryGB == 0 && r.StorageGB == 0 && r.Platform == "" && r.Role == "" && r.Device == "" && !r.GPU && r.Sandbox == 0 && !r.Provision {
+	if len(r.Tags) == 0 && r.CPUCores == 0 && r.MemoryGB == 0 && r.StorageGB == 0 && r.Platform == "" && r.Role == "" && r.Device == "" && !r.GPU && r.Sandbox == 0 && !r.Provision && !r.Secrets {
 		return "" // nearly all tasks
 	}
-	return fmt.Sprintf("%d %g %g %s %s %s %t %d %t %s", r.CPUCores, r.MemoryGB, r.StorageGB, r.Platform, r.Role, r.Device, r.GPU, r.Sandbox, r.Provision, strings.Join(sortedTags(r.Tags), ","))
+	return fmt.Sprintf("%d %g %g %s %s %s %t %d %t %t %s", r.CPUCores, r.MemoryGB, r.StorageGB, r.Platform, r.Role, r.Device, r.GPU, r.Sandbox, r.Provision, r.Secrets, strings.Join(sortedTags(r.Tags), ","))
 }

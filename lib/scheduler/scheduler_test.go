@@ -42,6 +42,7 @@ func TestWhyNot(t *testing.T) {
 		{"echo", task.Requirements{Sandbox: 2}, ""},
 		{"echo", task.Requirements{Sandbox: 3}, "confines tasks at level 2, not 3"},
 		{"echo", task.Requirements{Provision: true}, "knows neither files nor limits"},
+		{"echo", task.Requirements{Secrets: true}, "knows no secrets"},
 	} {
 		d := pi("pi")
 		why := WhyNot(c.taskType, &c.needs, d.Name, &d.Profile)

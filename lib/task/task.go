@@ -70,7 +70,8 @@ type Requirements struct {
 	Device    string   `json:"device,omitempty"` // this one and no other
 	GPU       bool     `json:"gpu,omitempty"`
 	Sandbox   int      `json:"min_sandbox,omitempty"` // level
-	Provision bool     `json:"provision,omitempty"`   // it knows what Provision is; the main node sets it
+	Provision bool     `json:"provision,omitempty"`   // it knows what Provision is; the main node sets it, and the next
+	Secrets   bool     `json:"secrets,omitempty"`     // it knows what Secrets are
 }
 
 // Task is a task as the main node knows it.

@@ -229,7 +229,7 @@ A task may say what files an attempt is given, and what is to be brought back of
 A task may have secrets, variables of its environment: "secrets":{"API_KEY":"…"}. The main node gives them to devices and to nobody else, who asks for the task sees "***", and forgets
 them when the task is over, which is why it cannot be retried then. A worker puts '*' for every byte of them in what the task prints.
 
-A task with files, limits or secrets is given to devices only that say "provision":true in their profile. Of the attempts of a task, "task" tells the files of the newest, or of the
+A task with files or limits is given to devices only that say "provision":true in their profile, one with secrets to those only that say "secrets":true, too. Of the attempts of a task, "task" tells the files of the newest, or of the
 one that "files_of" names; lists tell none.
 
 Files travel on connections of their own, on which nothing else is said after hello; a worker's says "files":true there, and begins no session. A client needs the role submit

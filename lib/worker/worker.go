@@ -120,7 +120,7 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 	}
 	w.facts = facts
 	p := profile.Read(ctx, facts)
-	p.Slots, p.Version, p.Wake, p.Provision = o.Slots, o.Software, o.Wake, true
+	p.Slots, p.Version, p.Wake, p.Provision, p.Secrets = o.Slots, o.Software, o.Wake, true, true
 	if len(o.MACs) > 0 {
 		p.Hardware.MACs = o.MACs
 	}

@@ -143,6 +143,13 @@ func TestTerminalSubmits(t *testing.T) {
 	p.until("rcTerminal.text().includes('line 1') && !rcTerminal.text().includes('line 3\\n')")
 	p.said("line 3")
 
+	// who waits sees why
+	p.keys("rc-submit --wait --require gpu -- true" + enter)
+	p.until("/t[a-z2-9]{8} waits: fits no device: has no GPU/.test(rcTerminal.text())")
+	p.ctrl("c")
+	p.said("^C")
+	c.run("rc-ctl", "cancel", "--state", "queued")
+
 	// what a task prints does nothing to the terminal, and is not typed into it
 	p.enter(`rc-submit --wait --shell 'printf "\033[2J\033]0;evil\007\033[6n\033[c\033P$q\"p\033\\\\hidden"'`)
 	p.said("␛[2J␛]0;evil")
