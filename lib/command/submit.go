@@ -100,7 +100,9 @@ func sayOnce(std cli.Std) func(error) {
 	var once sync.Once
 	return func(err error) {
 		once.Do(func() {
-			io.WriteString(std.Err, "\r\x1b[K")
+			if std.ErrWidth == 0 { // else nothing is drawn over
+				io.WriteString(std.Err, "\r\x1b[K")
+			}
 			say(std.Err, "rc-submit: %v (trying again)", err)
 		})
 	}

@@ -145,7 +145,7 @@ func TestTerminalSubmits(t *testing.T) {
 
 	// who waits sees why
 	p.keys("rc-submit --wait --require gpu -- true" + enter)
-	p.until("/t[a-z2-9]{8} waits: fits no device: has no GPU/.test(rcTerminal.text())")
+	p.until("/\\nt[0-9a-z]{8} waits: fits no device: has no GPU/.test(rcTerminal.text())")
 	p.ctrl("c")
 	p.said("^C")
 	c.run("rc-ctl", "cancel", "--state", "queued")
