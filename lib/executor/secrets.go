@@ -69,7 +69,7 @@ func newMask(s *task.Secrets) *mask {
 			m.secrets = append(m.secrets, newSecret(whole))
 		}
 		for line := range strings.Lines(whole) {
-			if line = strings.TrimRight(line, "\r\n"); len(line) >= leastLine && line != whole {
+			if line = strings.TrimRight(line, "\r\n"); len(line) >= leastLine && line != whole && len(m.secrets) < mostSought {
 				m.secrets = append(m.secrets, newSecret(line))
 			}
 		}
@@ -77,8 +77,10 @@ func newMask(s *task.Secrets) *mask {
 	return m
 }
 
-// leastLine is from how many bytes on a line of a secret, as of a key in PEM, is hidden alone.
-const leastLine = 8
+const (
+	leastLine  = 8   // from how many bytes on a line of a secret, as of a key in PEM, is hidden alone
+	mostSought = 256 // texts that lines are among: each costs a step for every byte that is printed
+)
 
 // pass takes what came and returns what may go on. The bytes are its own.
 func (m *mask) pass(data []byte) []byte {
