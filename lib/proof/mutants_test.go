@@ -84,6 +84,7 @@ func TestHostileMutants(t *testing.T) {
 	if !l.full {
 		t.Skip("builds the programs anew; RC_PROVE=full runs it")
 	}
+	l.alongside()
 	var changes []patch
 	for _, u := range unguarded {
 		changes = append(changes, u.patch)
