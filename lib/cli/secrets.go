@@ -16,10 +16,11 @@ type SecretFiles interface {
 
 // openSecrets says which secrets lie open to other users of this host: those among the arguments, but for join codes, and those in files.
 func (inv *invocation) openSecrets(parsed *kong.Context) (warnings []string) {
-	for _, arg := range inv.args {
-		if !inv.process {
-			break
-		}
+	var args []string
+	if inv.process {
+		args = inv.args
+	}
+	for _, arg := range args {
 		if found := secret.FindString(arg); found != "" && !strings.HasPrefix(found, "rcj") {
 			warnings = append(warnings, Mask(found)+" stands among the arguments, where other users of this host can read it: revoke it, and name a file with a new one")
 		}
