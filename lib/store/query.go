@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/retire-cluster/retire-cluster/lib/cluster"
 	"github.com/retire-cluster/retire-cluster/lib/task"
 )
 
@@ -320,20 +319,6 @@ func (db *DB) OwnsFile(ctx context.Context, sum, owner string) (owned bool, err 
 	return owned, classify(err)
 }
 
-// Revoked reads the keys that are not let in again.
-func (db *DB) Revoked(ctx context.Context) ([]Revoked, error) {
-	return query(ctx, db.r, scanRevoked, selectRevoked)
-}
-
-const selectRevoked = "SELECT fingerprint, device, at FROM revoked"
-
-func scanRevoked(row scanner) (r Revoked, err error) {
-	var at sql.NullInt64
-	err = row.Scan(&r.Fingerprint, &r.Device, &at)
-	r.At = fromMS(at)
-	return r, err
-}
-
 // Audit reads at most limit lines of the audit log after a number.
 func (db *DB) Audit(ctx context.Context, after int64, limit int) ([]Audited, error) {
 	return query(ctx, db.r, scanAudited, "SELECT seq, line, hash FROM audit WHERE seq > ? ORDER BY seq LIMIT ?", after, limit)
@@ -390,77 +375,6 @@ func (db *DB) Output(ctx context.Context, id task.ID, attempt int, position int6
 		}
 	}
 	return chunks, classify(rows.Err())
-}
-
-// Events reads at most limit events after a number.
-func (db *DB) Events(ctx context.Context, after int64, limit int) ([]cluster.Event, error) {
-	return query(ctx, db.r, scanEvent, `SELECT seq, at, kind, device, job, task, attempt, state, exit_code, count, output, reason FROM events
-		WHERE seq > ? ORDER BY seq LIMIT ?`, after, limit)
-}
-
-func scanEvent(row scanner) (e cluster.Event, err error) {
-	var at, exit sql.NullInt64
-	err = row.Scan(&e.Seq, &at, &e.Kind, &e.Device, &e.Job, &e.Task, &e.Attempt, &e.State, &exit, &e.Count, &e.Output, &e.Reason)
-	e.Time, e.ExitCode = fromMS(at), intPtr(exit)
-	return e, err
-}
-
-// EventSince is the number before that of the first event at a time or later.
-func (db *DB) EventSince(ctx context.Context, at time.Time) (seq int64, err error) {
-	// The numbers grow with time but for a clock that was set back; a scan from the newest back stops at the first that is older.
-	err = db.r.QueryRowContext(ctx, "SELECT coalesce((SELECT seq FROM events WHERE at < ? ORDER BY seq DESC LIMIT 1), 0)", at.UnixMilli()).Scan(&seq)
-	return seq, classify(err)
-}
-
-// EventBefore is the number before that of the n-th event from the end: a restore leaves some out.
-func (db *DB) EventBefore(ctx context.Context, n int) (seq int64, err error) {
-	err = db.r.QueryRowContext(ctx, "SELECT coalesce((SELECT seq FROM events ORDER BY seq DESC LIMIT 1 OFFSET ?), 0)", n).Scan(&seq)
-	return seq, classify(err)
-}
-
-// LastEvent is the number of the newest event.
-func (db *DB) LastEvent(ctx context.Context) (seq int64, err error) {
-	err = db.r.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&seq)
-	return seq, classify(err)
-}
-
-// Devices reads all devices.
-func (db *DB) Devices(ctx context.Context) ([]Device, error) {
-	return query(ctx, db.r, scanDevice, "SELECT id, fingerprint, profile, draining, drain_by, joined, seen, boot_count, address, completed, failed, standing, invite FROM devices ORDER BY id")
-}
-
-func scanDevice(row scanner) (d Device, err error) {
-	var profile string
-	var drainBy, joined, seen sql.NullInt64
-	if err = row.Scan(&d.ID, &d.Fingerprint, &profile, &d.Draining, &drainBy, &joined, &seen, &d.BootCount, &d.Address, &d.Completed, &d.Failed, &d.Standing, &d.Invite); err != nil {
-		return d, err
-	}
-	d.DrainBy = fromMS(drainBy)
-	d.Joined, d.Seen = fromMS(joined), fromMS(seen)
-	return d, json.Unmarshal([]byte(profile), &d.Profile)
-}
-
-// Tokens reads all tokens.
-func (db *DB) Tokens(ctx context.Context) ([]Token, error) {
-	return query(ctx, db.r, func(row scanner) (t Token, err error) {
-		var created, expires, used sql.NullInt64
-		var grant string
-		if err = row.Scan(&t.ID, &t.Role, &t.Name, &t.Hash, &created, &expires, &t.Kind, &t.Parent, &t.Owner, &grant, &used); err != nil {
-			return t, err
-		}
-		t.Created, t.Expires, t.Used = fromMS(created), fromMS(expires), fromMS(used)
-		return t, json.Unmarshal([]byte(grant), &t.Grant)
-	}, "SELECT id, role, name, hash, created, expires, kind, parent, owner, granted, used FROM tokens ORDER BY created, id")
-}
-
-// Invites reads all invitations.
-func (db *DB) Invites(ctx context.Context) ([]Invite, error) {
-	return query(ctx, db.r, func(row scanner) (i Invite, err error) {
-		var expires sql.NullInt64
-		err = row.Scan(&i.ID, &i.Hash, &expires, &i.Uses, &i.UsedBy)
-		i.Expires = fromMS(expires)
-		return i, err
-	}, "SELECT id, hash, expires, uses, used_by FROM invites")
 }
 
 // Keys reads the stretches of a key that have any of the count tasks from index on.
