@@ -188,13 +188,12 @@ func TestIntruders(t *testing.T) {
 	data := t.TempDir()
 	startMain(t, data)
 	for _, s := range []*site{open(t, data), openBeyond(t, data, Options{})} {
-		beyond := !s.web.place.loopback
 		long := task.Spec{Type: task.TypeSleep, Payload: []byte(`{"seconds":60}`), Requirements: task.Requirements{Role: "nobody"}}
 		waiting := s.submit(long, long)
 		if _, err := s.client().Cancel(t.Context(), wire.Select{Tasks: waiting[1:]}); err != nil {
 			t.Fatal(err)
 		}
-		if !beyond {
+		if !s.beyond {
 			startWorker(t, data, "pixel-3a")
 			s.events("/stream/devices").until(`"status":"online"`)
 		}
@@ -207,11 +206,11 @@ func TestIntruders(t *testing.T) {
 					if path == "/logout" && strings.HasPrefix(who.name, "a session") || path == "/login" && who.name == "nobody" {
 						continue // that is theirs
 					}
-					want := who.wants(&r, beyond)
+					want := who.wants(&r, s.beyond)
 					s.web.wrongTokens, s.web.wrongCodes = newTries(1000, 1), newTries(1000, 1)
 					got := s.do(method, path, body, append([]string{r.media()}, who.headers...)...)
 					if want != 0 && got.status != want && !(path == "/logout" && want == 403 && got.status == 409) && !(want == 200 && (got.status == 409 || got.status == 404)) {
-						t.Errorf("beyond %v: %s: %s %s: %d %s, not %d", beyond, who.name, method, path, got.status, got.body, want)
+						t.Errorf("beyond %v: %s: %s %s: %d %s, not %d", s.beyond, who.name, method, path, got.status, got.body, want)
 					}
 				}
 			}

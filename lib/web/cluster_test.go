@@ -131,11 +131,12 @@ func startWorker(t *testing.T, data, name string) *process {
 
 // site is a cluster with an rc-web that serves it.
 type site struct {
-	t    *testing.T
-	data string
-	url  string
-	web  *Server
-	http *http.Client // leads nowhere by itself
+	t      *testing.T
+	data   string
+	url    string
+	beyond bool // not on loopback alone
+	web    *Server
+	http   *http.Client // leads nowhere by itself
 }
 
 // open serves the main node of a data directory, whether it runs or not, on loopback.
@@ -152,9 +153,9 @@ func openAt(t *testing.T, data, address string, o Options) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, data: data, url: "http://127.0.0.1" + l.Addr().String()[strings.LastIndex(l.Addr().String(), ":"):]}
+	s := &site{t: t, data: data, url: "http://127.0.0.1" + l.Addr().String()[strings.LastIndex(l.Addr().String(), ":"):], beyond: !IsLoopback(l.Addr())}
 	trust := x509.NewCertPool()
-	if !IsLoopback(l.Addr()) {
+	if s.beyond {
 		if o.Certificate, err = OwnCertificate(t.TempDir(), l.Addr(), o.Hosts, o.Log); err != nil {
 			t.Fatal(err)
 		}
