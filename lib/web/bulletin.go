@@ -15,8 +15,9 @@ import (
 // bulletin reads the events once for all who follow them, and not at all while nobody does. It keeps the newest, as they are written to streams; who
 // falls behind what is kept asks the main node for the rest.
 type bulletin struct {
-	main *mainNode
-	wake chan struct{} // somebody follows
+	main  *mainNode
+	heard func(*cluster.Event) // is told of each event at once
+	wake  chan struct{}        // somebody follows
 
 	mu        sync.Mutex
 	followers int
@@ -96,8 +97,8 @@ func (p *page) after(seq int64, want *interest) []byte {
 	return wanted
 }
 
-func newBulletin(m *mainNode) *bulletin {
-	return &bulletin{main: m, wake: make(chan struct{}, 1), changed: make(chan struct{})}
+func newBulletin(m *mainNode, heard func(*cluster.Event)) *bulletin {
+	return &bulletin{main: m, heard: heard, wake: make(chan struct{}, 1), changed: make(chan struct{})}
 }
 
 // run reads until ctx ends.
@@ -152,6 +153,7 @@ func (j *bulletin) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		j.heard(&e.Event)
 		j.add(&e.Event)
 	}
 	return nil

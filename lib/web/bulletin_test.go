@@ -32,7 +32,7 @@ func (j *bulletin) numbers(seq int64, f wire.EventFilter) (got []string) {
 // What comes together is on one page; what comes alone is seen at once.
 func TestBulletin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newBulletin(nil)
+		j := newBulletin(nil, nil)
 		defer j.follow()()
 		j.start(time.Now(), 10)
 		quick := j.after(10).changed
@@ -69,7 +69,7 @@ func TestBulletin(t *testing.T) {
 // What is kept is bounded, and who is behind that knows it.
 func TestBulletinForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newBulletin(nil)
+		j := newBulletin(nil, nil)
 		leave := j.follow()
 		j.start(time.Now(), 0)
 		reason := strings.Repeat("x", 100_000)
@@ -97,7 +97,7 @@ func TestBulletinForgets(t *testing.T) {
 // A main node that was restored from a backup may know less than before: what is kept is forgotten then.
 func TestBulletinOfAnotherLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newBulletin(nil)
+		j := newBulletin(nil, nil)
 		defer j.follow()()
 		first := time.Now()
 		reading, stop := j.begin(t.Context())

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,15 +15,17 @@ import (
 // with the newest look, so that a slow reader skips what lies between and holds up nobody.
 type feed struct {
 	look func(context.Context) (cluster.Status, []device.Device, error)
-	wake chan struct{} // somebody follows who has nothing to see yet
+	wake chan struct{} // somebody follows who has nothing to see yet, or a device has changed
 
 	mu        sync.Mutex
 	newest    *view
 	followers int
 }
 
-// lookEvery is how old what followers see may be.
-const lookEvery = time.Second
+const (
+	lookEvery     = time.Second            // how old what followers see may be
+	lookNotWithin = 100 * time.Millisecond // of the last look, however much happens
+)
 
 // view is what one look saw.
 type view struct {
@@ -47,11 +50,31 @@ func (f *feed) run(ctx context.Context) {
 			f.refresh(ctx)
 			again = time.After(lookEvery)
 		}
+		soonest := time.After(lookNotWithin)
 		select {
 		case <-again:
 		case <-f.wake:
 		case <-ctx.Done():
 		}
+		select {
+		case <-soonest:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// hear has the devices looked at soon when the log tells that one has come, gone or changed its mind: what is measured of them, and how many tasks
+// they run, can wait for the next look.
+func (f *feed) hear(e *cluster.Event) {
+	if strings.HasPrefix(string(e.Kind), "device_") {
+		f.lookSoon()
+	}
+}
+
+func (f *feed) lookSoon() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -111,10 +134,7 @@ func (f *feed) follow() (leave func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.followers++; !f.newest.known {
-		select {
-		case f.wake <- struct{}{}:
-		default:
-		}
+		f.lookSoon()
 	}
 	return f.leave
 }

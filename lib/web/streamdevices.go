@@ -19,8 +19,8 @@ func (s *Server) streamDevices(w http.ResponseWriter, r *http.Request) error {
 	if _, _, err := lastEventID(r); err != nil {
 		return err
 	}
-	leave := s.feed.follow()
-	defer leave()
+	defer s.feed.follow()()
+	defer s.bulletin.follow()() // which tells the feed when to look
 	v, err := s.firstView(r.Context())
 	if err != nil {
 		return err

@@ -86,7 +86,7 @@ func New(o Options) *Server {
 	s.visitors = newVisitors(s.main)
 	s.reader, s.lines = &readerToken{main: s.main}, &lines{each: map[string]int{}}
 	s.feed = newFeed(s.look)
-	s.bulletin = newBulletin(s.main)
+	s.bulletin = newBulletin(s.main, s.feed.hear)
 	s.reels.byTask = map[string]*reel{}
 	s.history = newHistory()
 	s.history.look = func(ctx context.Context) error {

@@ -104,17 +104,40 @@ func TestEventsAreQuick(t *testing.T) {
 		c.run("rc-submit", "--wait", "--", "true")
 		p.until(fmt.Sprintf("late.length >= %d", 3*(i+1)))
 	}
-	var took []int
-	for s := range strings.SplitSeq(p.js("late.join()"), ",") {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		took = append(took, n)
-	}
-	slices.Sort(took)
+	took := p.numbers("late")
 	t.Logf("%d events: %d ms at the median, 95 of 100 in %d ms, at most %d", len(took), took[len(took)/2], took[len(took)*95/100], took[len(took)-1])
 	if m := took[len(took)/2]; m > 50 {
+		t.Errorf("the median is %d ms", m)
+	}
+	p.clean()
+}
+
+// What a page shows of a device that changes is drawn soon after that was decided, and not when the page would look by itself.
+func TestPagesAreDrawnQuickly(t *testing.T) {
+	c := newCluster(t, "pi4")
+	p := newPage(t, c, 1280, 800)
+	p.open("/devices")
+	p.until("document.getElementById('live').textContent === 'live'")
+	p.js(`window.drawn = []; window.decided = [];
+		const state = () => document.querySelector("#main .state").textContent;
+		let was = state();
+		new MutationObserver(() => {
+			if (state() === was) return;
+			was = state();
+			drawn.push(Date.now());
+		}).observe(document.getElementById("main"), {subtree: true, childList: true, characterData: true});
+		window.source = new EventSource("/stream/logs?n=0&device=pi4");
+		source.onmessage = m => decided.push(Date.parse(JSON.parse(m.data).timestamp));
+		source.onopen = () => { window.opened = true }; 0`)
+	p.until("window.opened")
+	for i := range 10 {
+		time.Sleep(1100 * time.Millisecond) // people do not change their minds faster, and a page is not drawn twice in a second
+		c.run("rc-ctl", []string{"drain", "undrain"}[i%2], "pi4")
+		p.until(fmt.Sprintf("drawn.length > %d && decided.length > %d", i, i))
+	}
+	took := p.numbers("drawn.map((at, i) => at - decided[i])")
+	t.Logf("a device that changes is drawn %d ms later at the median, at most %d", took[len(took)/2], took[len(took)-1])
+	if m := took[len(took)/2]; m > 100 {
 		t.Errorf("the median is %d ms", m)
 	}
 	p.clean()
@@ -141,6 +164,20 @@ func TestTerminalTakesManyLines(t *testing.T) {
 	p.enter("echo still here")
 	p.said("\nstill here\n")
 	p.clean()
+}
+
+// numbers are the whole ones of a list, the least first.
+func (p *page) numbers(list string) (all []int) {
+	p.t.Helper()
+	for s := range strings.SplitSeq(p.js("("+list+").join()"), ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		all = append(all, n)
+	}
+	slices.Sort(all)
+	return all
 }
 
 // memory is how many bytes the page's scripts hold.

@@ -61,18 +61,22 @@ function move(parent, node, before) {
 
 const main = document.getElementById("main");
 const every = 1000 * (main.dataset.every || 0);
-let due = 0, last = 0, asking = false, stream = null;
+const soon = 100, usual = 1000; // ms between two loads: of what is waited for, of figures
+let timer = 0, due = 0, last = 0, asking = false, again = false, stream = null;
 
 // load fetches the page. It may have become an error, which is a page too; or the session is over, which leads to the login.
 function load() {
-	due = 0;
-	if (document.hidden || asking) return;
+	timer = 0;
+	if (document.hidden) return;
+	again = asking;
+	if (asking) return;
 	asking = true;
 	last = Date.now();
 	const page = new XMLHttpRequest(); // reads HTML without running it
 	page.responseType = "document";
 	page.onloadend = () => {
 		asking = false;
+		if (again) changed(soon);
 		if (!page.response) return live("rc-web does not answer", true);
 		if (page.responseURL && new URL(page.responseURL).pathname !== location.pathname) return location.assign("/login");
 		if (page.response.getElementById("terminal")) return location.reload(); // the main node is back; this has scripts of its own
@@ -89,9 +93,13 @@ function load() {
 	page.send();
 }
 
-// changed loads the page soon, and not more often than once in a second.
-function changed() {
-	if (!due) due = setTimeout(load, Math.max(200, 1000 - (Date.now() - last)));
+// changed loads the page at once, with what comes together, if it was not loaded just before.
+function changed(pause) {
+	const now = Date.now(), at = Math.max(now + 15, last + pause);
+	if (timer && due <= at) return;
+	clearTimeout(timer);
+	due = at;
+	timer = setTimeout(load, at - now);
 }
 
 // live says in few words how the page stands.
@@ -118,10 +126,15 @@ const heard = {
 		live("live", false);
 	},
 	device(d) {
-		if (states.get(d.device_id) !== d.status) tell(d.device_id + " is " + d.status);
+		if (states.get(d.device_id) === d.status) return;
+		tell(d.device_id + " is " + d.status);
 		states.set(d.device_id, d.status);
+		changed(soon);
 	},
-	removed: (d) => tell(d.device_id + " was removed"),
+	removed(d) {
+		tell(d.device_id + " was removed");
+		changed(soon);
+	},
 	message: (e) => e.text && tell(e.text),
 	output() {},
 	away: () => live("main node away", true),
@@ -133,7 +146,7 @@ function hear(kind, event) {
 		data = JSON.parse(event.data);
 	} catch { /* it is enough to know that something came */ }
 	if (heard[kind]) heard[kind](data);
-	changed();
+	changed(usual);
 }
 
 function connect() {
@@ -197,10 +210,10 @@ themes();
 addEventListener("keydown", pressed, true);
 if (every) {
 	connect();
-	setInterval(() => Date.now() - last >= every && changed(), every);
+	setInterval(() => Date.now() - last >= every && changed(usual), every);
 	document.addEventListener("visibilitychange", () => {
 		if (document.hidden) return disconnect();
 		connect();
-		changed();
+		changed(usual);
 	});
 }
