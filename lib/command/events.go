@@ -41,7 +41,7 @@ func (l *Logs) printEvents(ctx context.Context, std cli.Std, env cli.Env, c *cli
 // wanted is what to ask for. That many lines of the log may be fewer lines of those that the filter lets through.
 func (l *Logs) wanted(ctx context.Context, c *client.Client) (f wire.FollowEvents, err error) {
 	f = wire.FollowEvents{Follow: l.Follow, Filter: wire.EventFilter{Device: l.Device, Level: l.Level}}
-	if f.Filter.Since, err = l.Since.time(ctx, c); err != nil || l.Last == nil {
+	if f.Filter.Since, err = l.Since.Time(ctx, c); err != nil || l.Last == nil {
 		return f, err
 	}
 	if f.Last = *l.Last; f.Last == 0 { // only what will come

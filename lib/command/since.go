@@ -32,8 +32,8 @@ func (s *Since) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// time is the moment by the main node's clock, which stamped what is looked for and may differ from ours.
-func (s *Since) time(ctx context.Context, c *client.Client) (*time.Time, error) {
+// Time is the moment by the main node's clock, which stamped what is looked for and may differ from ours; nil: none is given.
+func (s *Since) Time(ctx context.Context, c *client.Client) (*time.Time, error) {
 	switch {
 	case !s.set:
 		return nil, nil

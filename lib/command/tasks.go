@@ -32,7 +32,7 @@ func (t *statusTasks) Run(ctx context.Context, s *Status, std cli.Std, env cli.E
 		f.Job = jobs[0]
 	}
 	return s.show(ctx, std, env, func(ctx context.Context, c *client.Client, p *text.Printer) (err error) {
-		f.Since, err = t.Since.time(ctx, c)
+		f.Since, err = t.Since.Time(ctx, c)
 		if err != nil {
 			return err
 		}

@@ -99,7 +99,8 @@ func TestColumns(t *testing.T) {
 		"/text/devices?columns=status,id":                                        "online|pixel-3a\n",
 		"/text/status?columns=health,devices_total":                              "healthy|1\n",
 		"/text/logs?columns=level,event&n=1":                                     "info|job_submitted\n",
-		"/text/tasks?state=queued&columns=state&since=" + "2999-01-01T00:00:00Z": "",
+		"/text/tasks?state=queued&columns=state&since=2999-01-01T00:00:00Z":      "",
+		"/text/tasks?state=queued&columns=state&since=1h":                        "queued\n",
 	} {
 		if got := s.get(path); got.status != 200 || got.body != want {
 			t.Errorf("%s: %q, want %q", path, got.body, want)
@@ -110,7 +111,7 @@ func TestColumns(t *testing.T) {
 		"/text/devices?columns=":             `unknown column ""`,
 		"/text/tasks?columns=id,memory":      `unknown column "memory"`,
 		"/text/tasks?columns=id&format=json": "columns are of text, csv and tsv",
-		"/text/tasks?since=yesterday":        `since="yesterday": a time as`,
+		"/text/tasks?since=yesterday":        `since="yesterday": as long ago as 90s`,
 	} {
 		if got := s.get(path); got.status != 400 || !strings.Contains(got.body, want) {
 			t.Errorf("%s: %v", path, got)

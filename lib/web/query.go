@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/retire-cluster/retire-cluster/lib/cluster"
+	"github.com/retire-cluster/retire-cluster/lib/command"
 	"github.com/retire-cluster/retire-cluster/lib/device"
 	"github.com/retire-cluster/retire-cluster/lib/task"
 	"github.com/retire-cluster/retire-cluster/lib/wire"
@@ -129,6 +130,16 @@ func (f *deviceFilter) of(devices []device.Device) []device.Device {
 		return len(f.statuses) > 0 && !slices.Contains(f.statuses, d.Status) || f.role != "" && f.role != p.Info.Role ||
 			f.platform != "" && f.platform != p.Info.Platform || f.tag != "" && !slices.Contains(p.Tags, f.tag)
 	})
+}
+
+// since gives a time, or how long ago: what the commands take.
+func (q *query) since() (since command.Since) {
+	if text := q.one("since"); text != "" {
+		if err := since.UnmarshalText([]byte(text)); err != nil {
+			q.fail(invalid("since=%v", err))
+		}
+	}
+	return since
 }
 
 func (q *query) tasks() (f wire.TaskFilter) {

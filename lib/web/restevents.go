@@ -36,17 +36,22 @@ func (s *Server) listEvents(ctx context.Context, r *http.Request) (any, error) {
 	q := newQuery(r)
 	f := wire.FollowEvents{Filter: q.manyEvents()}
 	limit, after, fields := q.number("limit", manyPerPage, 1, mostPerPage), q.afterEvent(), fieldsOf[shownEvent](q)
-	f.Filter.Since = q.since()
+	since := q.since()
 	if err := q.check(); err != nil {
 		return nil, err
 	}
-	switch {
-	case after >= 0:
-		f.After = after
-	case f.Filter.Since == nil:
-		f.Last = limit
-	}
-	l, err := get(s.asker(ctx), func(c *client.Client) (*eventList, error) { return readEvents(ctx, c, f, limit) })
+	l, err := get(s.asker(ctx), func(c *client.Client) (_ *eventList, err error) {
+		if f.Filter.Since, err = since.Time(ctx, c); err != nil {
+			return nil, err
+		}
+		switch {
+		case after >= 0:
+			f.After = after
+		case f.Filter.Since == nil:
+			f.Last = limit
+		}
+		return readEvents(ctx, c, f, limit)
+	})
 	return pick(l, "events", fields), err
 }
 

@@ -25,11 +25,14 @@ type taskList struct {
 func (s *Server) listTasks(ctx context.Context, r *http.Request) (any, error) {
 	q := newQuery(r)
 	filter, limit, after, newest, fields := q.tasks(), q.number("limit", manyTasks, 1, mostTasks), q.after(), q.newest(), fieldsOf[task.Task](q)
-	filter.Since = q.since()
+	since := q.since()
 	if err := q.check(); err != nil {
 		return nil, err
 	}
-	l, err := get(s.asker(ctx), func(c *client.Client) (*taskList, error) {
+	l, err := get(s.asker(ctx), func(c *client.Client) (_ *taskList, err error) {
+		if filter.Since, err = since.Time(ctx, c); err != nil {
+			return nil, err
+		}
 		return pageOf(c.Tasks(ctx, wire.ListTasks{Filter: filter, After: after, Limit: limit + 1, Newest: newest}), limit)
 	})
 	return pick(l, "tasks", fields), err
@@ -72,19 +75,6 @@ func (q *query) newest() bool {
 		q.fail(invalid("newest=%.40q: true or false", text))
 		return false
 	}
-}
-
-// since gives a time, by the main node's clock.
-func (q *query) since() *time.Time {
-	text := q.one("since")
-	if text == "" {
-		return nil
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		q.fail(invalid("since=%.40q: a time as 2024-01-15T10:30:00Z", text))
-	}
-	return &t
 }
 
 func (s *Server) showTask(ctx context.Context, r *http.Request) (any, error) {

@@ -88,11 +88,26 @@ func (s *Server) begin(r *http.Request, q *query, many int) (f wire.FollowEvents
 	case given:
 	case after >= 0:
 		seen = after
+	case many > 0:
+		if seen, err = s.beforeNewest(ctx, many, status.LastEvent); err != nil {
+			return f, err
+		}
 	default:
-		seen = max(status.LastEvent-int64(many), 0)
+		seen = status.LastEvent
 	}
 	// A number that does not exist yet is from another life of the main node, before a backup was restored.
 	return wire.FollowEvents{After: min(seen, status.LastEvent), Follow: true}, nil
+}
+
+// beforeNewest is the number before that of the newest many events, of which the last has this number. A restore leaves numbers out.
+func (s *Server) beforeNewest(ctx context.Context, many int, last int64) (int64, error) {
+	return get(s.asker(ctx), func(c *client.Client) (int64, error) {
+		first, err := firstOf(ctx, c, wire.FollowEvents{Last: many})
+		if err != nil || first == 0 {
+			return last, err
+		}
+		return first - 1, nil
+	})
 }
 
 // telling is what a reader of events is told.
@@ -212,7 +227,7 @@ func (r *reader) catchUp(to int64) error {
 	if err != nil {
 		return err
 	}
-	first, err := firstAfter(r.ctx, c, r.seen.After)
+	first, err := firstOf(r.ctx, c, wire.FollowEvents{After: r.seen.After})
 	if err != nil {
 		return err
 	}
@@ -231,11 +246,11 @@ func (r *reader) catchUp(to int64) error {
 	return nil
 }
 
-// firstAfter is the first event after a number that the main node keeps still; 0: there is none.
-func firstAfter(ctx context.Context, c *client.Client, seq int64) (int64, error) {
+// firstOf is the first event that is asked for of those that the main node keeps still; 0: there is none.
+func firstOf(ctx context.Context, c *client.Client, f wire.FollowEvents) (int64, error) {
 	ctx, enough := context.WithCancel(ctx)
 	defer enough()
-	for e, err := range c.Events(ctx, wire.FollowEvents{After: seq}) {
+	for e, err := range c.Events(ctx, f) {
 		return e.Seq, err
 	}
 	return 0, nil

@@ -188,10 +188,10 @@ func TestGap(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	s := newSite(t)
-	if first, err := firstAfter(t.Context(), s.client(), 0); first != 1 || err != nil {
+	if first, err := firstOf(t.Context(), s.client(), wire.FollowEvents{}); first != 1 || err != nil {
 		t.Errorf("%d, %v", first, err)
 	}
-	if first, err := firstAfter(t.Context(), s.client(), 1<<40); first != 0 || err != nil {
+	if first, err := firstOf(t.Context(), s.client(), wire.FollowEvents{After: 1 << 40}); first != 0 || err != nil {
 		t.Errorf("%d, %v", first, err)
 	}
 }

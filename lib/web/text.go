@@ -161,8 +161,11 @@ const (
 
 func printTasks(q *query) printing {
 	filter, newest := q.tasks(), q.number("n", 0, 1, mostNewest)
-	filter.Since = q.since()
-	return func(ctx context.Context, c *client.Client, p *text.Printer) error {
+	since := q.since()
+	return func(ctx context.Context, c *client.Client, p *text.Printer) (err error) {
+		if filter.Since, err = since.Time(ctx, c); err != nil {
+			return err
+		}
 		if newest > 0 {
 			tasks, err := c.Newest(ctx, filter, newest)
 			if err != nil {
