@@ -124,11 +124,15 @@ func (x *restore) tell(std cli.Std, m *mained, data string, done *store.Restored
 	if done.Aside != "" {
 		fmt.Fprintln(std.Out, "what was there before is kept as "+visible.Line(done.Aside))
 	}
-	_, err := fmt.Fprintf(std.Out, `Now start rc-mained on %s. What was submitted, recorded, joined or revoked after that event is not there:
+	tokens := "tokens that were revoked since then are good again (rc-ctl token list)"
+	if done.Known {
+		tokens = "tokens that were revoked since then stay revoked"
+	}
+	_, err := fmt.Fprintf(std.Out, `Now start rc-mained on %s. What was submitted or recorded, or joined, after that event is not there:
 - results of attempts that it does not know are listed in rc-logs as result_orphaned, and tasks that ran meanwhile may run again;
-- tokens that were revoked since then are good again (rc-ctl token list), join codes are not: make new ones (rc-ctl invite);
+- %s; join codes of before are not good any more: make new ones (rc-ctl invite);
 - new tasks, attempts and events get numbers that were never given out before.
-`, visible.Line(data))
+`, visible.Line(data), tokens)
 	return err
 }
 

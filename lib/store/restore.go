@@ -42,6 +42,7 @@ const asideInfix = ".before-restore-"
 type Restored struct {
 	From  Report
 	Aside string // where the database is now that was there before; "" where there was none
+	Known bool   // which tokens have been revoked since then: they stay so
 }
 
 // Restore puts a backup in the place of a database that no main node works on; what was there is kept beside it. The incarnation makes devices notice
@@ -75,7 +76,7 @@ func restore(ctx context.Context, from, path, incarnation string, now time.Time)
 		return r, err
 	}
 	fresh := path + ".restoring"
-	if err = fork(ctx, from, fresh, path, incarnation, now); err != nil {
+	if r.Known, err = fork(ctx, from, fresh, path, incarnation, now); err != nil {
 		os.Remove(fresh)
 		return r, err
 	}
@@ -83,48 +84,48 @@ func restore(ctx context.Context, from, path, incarnation string, now time.Time)
 	return r, err
 }
 
-// fork makes the copy that becomes the database in the place of an old one.
-func fork(ctx context.Context, from, fresh, old, incarnation string, now time.Time) error {
+// fork makes the copy that becomes the database in the place of an old one, and says whether it knows which tokens have been revoked since.
+func fork(ctx context.Context, from, fresh, old, incarnation string, now time.Time) (known bool, err error) {
 	f, err := os.OpenFile(fresh, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer f.Close()
 	if err := errors.Join(f.Chmod(0o600), sameOwner(f, filepath.Dir(fresh)), copyPages(ctx, from, fresh)); err != nil {
-		return err
+		return false, err
 	}
-	if err := writeFork(ctx, from, fresh, old, incarnation, now); err != nil {
-		return err
+	if known, err = writeFork(ctx, from, fresh, old, incarnation, now); err != nil {
+		return false, err
 	}
 	if _, err := inspect(ctx, fresh, false, true); err != nil {
-		return fmt.Errorf("the copy: %w", err)
+		return false, fmt.Errorf("the copy: %w", err)
 	}
-	return f.Sync()
+	return known, f.Sync()
 }
 
 // writeFork leaves out the numbers that may be in use, in a file that is nothing but itself: no log is beside it when it is closed.
-func writeFork(ctx context.Context, from, fresh, old, incarnation string, now time.Time) error {
+func writeFork(ctx context.Context, from, fresh, old, incarnation string, now time.Time) (known bool, err error) {
 	db, err := open(fresh, "rwc", 1)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer db.Close()
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer tx.Rollback()
-	if err := keepRevoked(ctx, tx, old); err != nil {
-		return err
+	if known, err = keepRevoked(ctx, tx, old); err != nil {
+		return false, err
 	}
 	if err := leaveOut(ctx, tx, filepath.Base(from), incarnation, now); err != nil {
-		return err
+		return false, err
 	}
 	if err := tx.Commit(); err != nil {
-		return err
+		return false, err
 	}
 	_, err = db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
-	return errors.Join(err, db.Close())
+	return known, errors.Join(err, db.Close())
 }
 
 func leaveOut(ctx context.Context, tx *sql.Tx, from, incarnation string, now time.Time) error {
@@ -160,22 +161,22 @@ func leaveOut(ctx context.Context, tx *sql.Tx, from, incarnation string, now tim
 
 // keepRevoked takes over from the database before the restore what was revoked since the backup, as far as that can be read: there may be none, or it may
 // be damaged.
-func keepRevoked(ctx context.Context, tx *sql.Tx, old string) error {
+func keepRevoked(ctx context.Context, tx *sql.Tx, old string) (known bool, err error) {
 	if _, err := os.Stat(old); err != nil {
-		return nil
+		return false, nil
 	}
 	db, err := open(old, "ro", 1)
 	if err != nil {
-		return nil
+		return false, nil
 	}
 	defer db.Close()
 	barred, err := query(ctx, db, scanRevoked, selectRevoked)
 	if err != nil {
-		return nil
+		return false, nil
 	}
 	for _, r := range barred {
 		if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO revoked (fingerprint, device, at) VALUES (?,?,?)", r.Fingerprint, r.Device, ms(r.At)); err != nil {
-			return err
+			return false, err
 		}
 	}
 	return dropRevokedTokens(ctx, tx, db)
@@ -183,16 +184,16 @@ func keepRevoked(ctx context.Context, tx *sql.Tx, old string) error {
 
 // dropRevokedTokens ends the tokens that are in the backup and not in the database after it. A database that did not go on from the backup, as one that
 // was begun anew when the disk was lost, says nothing of that.
-func dropRevokedTokens(ctx context.Context, tx *sql.Tx, old *sql.DB) error {
+func dropRevokedTokens(ctx context.Context, tx *sql.Tx, old *sql.DB) (known bool, err error) {
 	id := func(row scanner) (s string, err error) { return s, row.Scan(&s) }
 	since, errSince := livesOf(ctx, old)
 	kept, errKept := query(ctx, old, id, "SELECT id FROM tokens")
 	if errSince != nil || errKept != nil {
-		return nil
+		return false, nil
 	}
 	lives, err := livesOf(ctx, tx)
 	if err != nil || len(lives) == 0 || !slices.Contains(since, lives[len(lives)-1]) {
-		return err
+		return false, err
 	}
 	ids, err := query(ctx, tx, id, "SELECT id FROM tokens")
 	for _, id := range ids {
@@ -200,7 +201,7 @@ func dropRevokedTokens(ctx context.Context, tx *sql.Tx, old *sql.DB) error {
 			_, err = tx.ExecContext(ctx, "DELETE FROM tokens WHERE id = ?", id)
 		}
 	}
-	return err
+	return err == nil, err
 }
 
 // livesOf is the incarnations of a database, its own the last: a restore begins a new one.

@@ -370,8 +370,8 @@ func TestRestoreKeepsTokensRevoked(t *testing.T) {
 		if c.replaced != "" {
 			begin(path, c.replaced, "kept", "new").Close()
 		}
-		if _, err := Restore(ctx, backup, path, "after", now); err != nil {
-			t.Fatal(err)
+		if r, err := Restore(ctx, backup, path, "after", now); err != nil || r.Known != (len(c.want) == 1) {
+			t.Fatalf("%+v, %v", r, err)
 		}
 		tokens, err := mustOpen(t, path).Tokens(ctx)
 		var ids []string
