@@ -2,9 +2,11 @@ package browser
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -159,4 +161,59 @@ func TestTerminalSubmits(t *testing.T) {
 	if n := strings.Count(c.run("rc-status", "tasks"), "|completed|"); n != 3 {
 		t.Errorf("%d tasks were completed", n)
 	}
+}
+
+// Names in the terminal are pointed at: a click leads to what they name, a double click takes one along.
+func TestTerminalPointing(t *testing.T) {
+	c := newCluster(t, "pi4")
+	c.run("rc-submit", "--wait", "--", "true")
+	task, _, _ := strings.Cut(c.run("rc-status", "tasks"), "|")
+	p := newPage(t, c, 1280, 800)
+	for word, path := range map[string]string{"pi4": "/devices/pi4", task: "/tasks/" + task} {
+		p.open("/")
+		p.until("document.getElementById('terminal').dataset.ready")
+		p.enter("rc-status tasks")
+		p.said("\n" + task)
+		x, y := p.place(word)
+		p.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, x, y))
+		p.until("document.querySelector('.xterm-cursor-pointer')")
+		p.do(chromedp.MouseClickXY(x, y))
+		p.until("location.pathname === " + quote(path))
+	}
+
+	p.open("/")
+	p.until("document.getElementById('terminal').dataset.ready")
+	p.js(`addEventListener("copy", e => { window.copied = e.clipboardData.getData("text/plain") }); 0`)
+	p.enter("echo take-this along")
+	p.said("\ntake-this along\n")
+	x, y := p.place("take-this")
+	p.do(chromedp.MouseClickXY(x, y), chromedp.MouseClickXY(x, y, chromedp.ClickCount(2)))
+	p.until("document.querySelector('.xterm-selection').childElementCount")
+	p.ctrl("c")
+	p.until("window.copied === 'take-this'")
+	p.keys("echo it did not end the line" + enter) // Ctrl-C did not when something was selected
+	p.said("\nit did not end the line\n")
+	p.clean()
+}
+
+// place is where the last row begins with a word that begins like that, on the page.
+func (p *page) place(word string) (x, y float64) {
+	p.t.Helper()
+	where := p.js(`(() => {
+		const word = ` + quote(word) + `;
+		const row = [...document.querySelectorAll(".xterm-rows > div")].findLast(r => r.textContent.startsWith(word) || r.textContent.includes(" " + word));
+		const walk = document.createTreeWalker(row, NodeFilter.SHOW_TEXT);
+		for (let at = row.textContent.lastIndexOf(word), node; node = walk.nextNode(); at -= node.length) {
+			if (at >= node.length) continue;
+			const range = document.createRange();
+			range.setStart(node, at);
+			range.setEnd(node, at + 1);
+			const r = range.getBoundingClientRect();
+			return (r.x + r.width / 2) + " " + (r.y + r.height / 2);
+		}
+	})()`)
+	if _, err := fmt.Sscan(where, &x, &y); err != nil {
+		p.t.Fatalf("%q is not on the screen: %v", word, where)
+	}
+	return x, y
 }

@@ -253,7 +253,7 @@ box.addEventListener("keydown", (e) => {
 term.attachCustomKeyEventHandler((e) => {
 	if (e.type !== "keydown") return true;
 	if (e.ctrlKey && e.shiftKey && e.code === "KeyF") { finder.hidden = false; box.focus(); e.preventDefault(); return false; }
-	if (e.ctrlKey && !e.altKey && e.code === "KeyC" && term.hasSelection()) { document.execCommand("copy"); term.clearSelection(); return false; }
+	if (e.ctrlKey && !e.altKey && e.code === "KeyC" && term.hasSelection()) { document.execCommand("copy"); term.clearSelection(); e.preventDefault(); return false; }
 	if (e.ctrlKey && !e.altKey && e.code === "KeyV") return false; // the browser pastes
 	if (/^F[1-6]$/.test(e.key)) return false; // the page's
 	return true;
