@@ -149,6 +149,9 @@ func (c *Core) revokeToken(m *wire.RevokeToken) error {
 			c.dropToken(id)
 		}
 	}
+	if m.ID == c.hostToken { // others may know it; who is at this host is not to be locked out
+		c.effects = append(c.effects, Effect{Host: c.adminToken("")})
+	}
 	return nil
 }
 

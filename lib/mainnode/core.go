@@ -102,6 +102,7 @@ type Core struct {
 	sessions       map[int64]*session
 	reserving      []*machine // those that are kept for a task
 	tokens         map[string]store.Token
+	hostToken      string                   // the id of the one that commands on this host use
 	rates          map[string]*limit.Bucket // by token
 	invites        map[string]store.Invite
 	revoked        map[string]string // names of devices that were removed, by fingerprint
@@ -158,6 +159,7 @@ type Effect struct {
 	Close   bool          // end the session after that
 	After   time.Duration // later than at once by so much
 	Wake    []string      // instead of all of that: addresses of a device to be woken
+	Host    string        // or: the token that commands on this host use from now on
 }
 
 // Input is something that happened to the core from outside.

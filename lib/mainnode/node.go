@@ -116,10 +116,14 @@ func (n *Node) firstRound() error {
 	if err := n.loop.commit(c.decided()); err != nil {
 		return err
 	}
-	if err := keepFile(filepath.Join(n.dir, wire.FileToken), token, 0o600); err != nil {
+	if err := n.keepHostToken(token); err != nil {
 		return err
 	}
 	return keepFile(filepath.Join(n.dir, wire.FileFingerprint), c.fingerprint, 0o644)
+}
+
+func (n *Node) keepHostToken(token string) error {
+	return keepFile(filepath.Join(n.dir, wire.FileToken), token, 0o600)
 }
 
 // keepFile writes a line into a file, where it does not stand there already: a full disk is no reason then not to start.
@@ -258,6 +262,12 @@ func (n *Node) act(effects []Effect) {
 		e := &effects[i]
 		if e.Wake != nil {
 			go n.sendWake(e.Wake)
+			continue
+		}
+		if e.Host != "" {
+			if err := n.keepHostToken(e.Host); err != nil {
+				n.log.Error("commands on this host have no token until rc-mained is started again", "err", err)
+			}
 			continue
 		}
 		if e.After > 0 {
