@@ -109,18 +109,29 @@ func (p *page) open(path string) {
 // js gives the value of an expression as text.
 func (p *page) js(expression string) string {
 	p.t.Helper()
-	v, err := chromedp.Run(p.ctx, chromedp.Evaluate[any](expression))
+	v, err := p.value(expression)
 	if err != nil {
 		p.t.Fatalf("%s: %v", expression, err)
 	}
-	return fmt.Sprint(v)
+	return v
 }
 
-// until waits until an expression is true.
+func (p *page) value(expression string) (string, error) {
+	v, err := chromedp.Run(p.ctx, chromedp.Evaluate[any](expression))
+	return fmt.Sprint(v), err
+}
+
+// until waits until an expression is true, on this page or on the one that it is about to become.
 func (p *page) until(expression string) {
 	p.t.Helper()
-	for deadline := time.Now().Add(patience); p.js("!!("+expression+")") != "true"; time.Sleep(30 * time.Millisecond) {
-		if time.Now().After(deadline) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(30 * time.Millisecond) {
+		v, err := p.value("!!(" + expression + ")")
+		switch {
+		case err != nil && !strings.Contains(err.Error(), "(-32000)"): // what the browser says when there is another page by now
+			p.t.Fatalf("%s: %v", expression, err)
+		case v == "true" && err == nil:
+			return
+		case time.Now().After(deadline):
 			p.shoot("failed-" + strings.ReplaceAll(p.t.Name(), "/", "-"))
 			p.t.Fatalf("not so after %s: %s\n%s", patience, expression, p.js("document.body.innerText.slice(0, 2000)"))
 		}
