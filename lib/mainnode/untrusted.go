@@ -71,11 +71,11 @@ func (c *Core) eachShown(look func(*device.Device)) {
 func (c *Core) describeFirst(name string) wire.FirstResult {
 	d := c.devices[name]
 	if d == nil {
-		return &wire.FirstDescribed{Beats: []wire.FirstBeat{}}
+		return wire.NewFirstUnknown(name)
 	}
 	kept := d.beats.kept
 	if d.row.Standing != store.Untrusted && d.heard {
-		kept = []wire.FirstBeat{wire.NewFirstBeat(d.last, &d.metrics)}
+		kept = []wire.FirstBeat{wire.NewFirstBeat(name, d.last, &d.metrics)}
 	}
 	shown := c.shownDevice(d)
 	return wire.NewFirstDescribed(&shown, kept)
@@ -161,7 +161,7 @@ func (c *Core) beatFirst(from string, h *wire.FirstHeartbeat) error {
 	}
 	d.row.Address, d.metrics = from, h.Metrics
 	d.beats.newest = c.now
-	d.beats.kept = slices.Insert(d.beats.kept, 0, wire.NewFirstBeat(c.now, &h.Metrics))
+	d.beats.kept = slices.Insert(d.beats.kept, 0, wire.NewFirstBeat(h.Device, c.now, &h.Metrics))
 	d.beats.kept = d.beats.kept[:min(len(d.beats.kept), keptBeats)]
 	c.heard(d)
 	return nil

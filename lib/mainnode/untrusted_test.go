@@ -32,7 +32,9 @@ type firstResult struct {
 		ID   string `json:"device_id"`
 		Tags []string
 	}
-	Beats []map[string]any `json:"recent_heartbeats"`
+	Beats []struct {
+		Metrics map[string]any
+	} `json:"recent_heartbeats"`
 }
 
 // first says something as such a client does, in a round of its own.
@@ -108,7 +110,7 @@ func TestUntrustedIsSeenByItsHeartbeats(t *testing.T) {
 		t.Error("what came back from the store is not what it said")
 	}
 	info := r.first(`{"message_type":"device_info","data":{"device_id":"phone"}}`)
-	if info.Device == nil || info.Device.ID != "phone" || len(info.Beats) != 1 || info.Beats[0]["cpu_usage"] != 30.0 {
+	if info.Device == nil || info.Device.ID != "phone" || len(info.Beats) != 1 || info.Beats[0].Metrics["cpu_usage"] != 30.0 {
 		t.Errorf("%+v", info)
 	}
 	if info := r.first(`{"message_type":"device_info","data":{"device_id":"pho"}}`); info.Device != nil {
@@ -146,7 +148,7 @@ func TestUntrustedIsHeardOnceInAWhile(t *testing.T) {
 		r.now = r.now.Add(10 * time.Second)
 		r.beat("phone", i)
 	}
-	if d := r.c.devices["phone"]; len(d.beats.kept) != keptBeats || *d.beats.kept[0].CPU != 2*keptBeats-1 {
+	if d := r.c.devices["phone"]; len(d.beats.kept) != keptBeats || *d.beats.kept[0].Metrics.CPU != 2*keptBeats-1 {
 		t.Errorf("%+v", d.beats.kept)
 	}
 }

@@ -48,7 +48,7 @@ type FirstStatus struct {
 
 // FirstList asks for devices.
 type FirstList struct {
-	Status string `json:"status"` // empty: any
+	Status string `json:"status"` // online or offline; anything else, such as "all": any
 	Role   string `json:"role"`   // empty: any
 }
 
@@ -165,7 +165,9 @@ func firstBody(kind, sender string, m Message) (body any, err error) {
 		return &q, checkWords(err, "role", q.Role, "status", q.Status)
 	case "device_info":
 		var q FirstInfo
-		err = m.Decode(&q)
+		if err = m.Decode(&q); err == nil && q.Device == "" {
+			err = Errorf(ErrField, "device_id: which one?")
+		}
 		return &q, checkWords(err, "device_id", q.Device)
 	}
 	return nil, &said{"Unknown message type: " + printable(kind, mostWord), ErrUnknownType}
@@ -221,21 +223,32 @@ func (p *firstProfile) register(sender string) (*FirstRegister, error) {
 
 // firstHeartbeat is the data of heartbeat.
 type firstHeartbeat struct {
-	Device  string `json:"device_id"`
-	Metrics struct {
-		CPU         *float64 `json:"cpu_usage"`
-		Memory      *float64 `json:"memory_usage"`
-		Storage     *float64 `json:"storage_usage"`
-		MemoryFree  *float64 `json:"memory_available_gb"`
-		StorageFree *float64 `json:"storage_free_gb"`
-	} `json:"metrics"`
+	Device  string       `json:"device_id"`
+	Metrics firstMetrics `json:"metrics"`
+}
+
+// firstMetrics are what is measured, as such clients call it. What one cannot measure is null or not there.
+type firstMetrics struct {
+	CPU         *float64 `json:"cpu_usage,omitempty"`
+	Memory      *float64 `json:"memory_usage,omitempty"`
+	Storage     *float64 `json:"storage_usage,omitempty"`
+	MemoryFree  *float64 `json:"memory_available_gb,omitempty"`
+	StorageFree *float64 `json:"storage_free_gb,omitempty"`
+	Heat        *float64 `json:"temperature_max,omitempty"` // °C
+	Battery     *float64 `json:"battery_percent,omitempty"`
+	Charging    *bool    `json:"battery_charging,omitempty"`
 }
 
 func (p *firstHeartbeat) heartbeat(sender string) (*FirstHeartbeat, error) {
 	var c checking
 	m := &p.Metrics
 	h := &FirstHeartbeat{Device: c.name(p.Device, sender), Metrics: device.Metrics{CPU: c.percent("metrics.cpu_usage", m.CPU),
-		Memory: c.percent("metrics.memory_usage", m.Memory), Disk: c.percent("metrics.storage_usage", m.Storage)}}
+		Memory: c.percent("metrics.memory_usage", m.Memory), Disk: c.percent("metrics.storage_usage", m.Storage),
+		Battery: c.percent("metrics.battery_percent", m.Battery), Charging: m.Charging}}
+	if m.Heat != nil {
+		heat := c.number("metrics.temperature_max", *m.Heat, mostHeat)
+		h.Metrics.Temperature = &heat
+	}
 	if m.MemoryFree != nil {
 		free := c.bytes("metrics.memory_available_gb", *m.MemoryFree)
 		h.Metrics.MemoryFree = &free
@@ -254,6 +267,7 @@ const (
 	mostWords    = 32 // of one list
 	mostCores    = 4096
 	mostGB       = 1 << 20
+	mostHeat     = 1000 // °C
 	mostPercent  = 1000 // what is above 100 is taken for that: load averages are, now and then
 )
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -42,19 +43,19 @@ func TestReadFirst(t *testing.T) {
 }
 
 func TestParseFirst(t *testing.T) {
-	percent, free := 45.5, int64(2.5*gib)
+	percent, free, charging := 45.5, int64(2.5*gib), true
 	for text, want := range map[string]any{
 		firstRegister: &FirstRegister{"phone", device.Profile{Info: device.Info{Hostname: "pixel", Platform: "android", Role: "mobile"},
 			Hardware: device.Hardware{CPUCores: 8, Memory: 7.5 * gib, Disk: 127131031961}, Tags: []string{"kitchen"}, Capabilities: []string{"computational/python", "services/http"}}},
 		`{"message_type":"register","sender_id":"x1","data":{"cpu_count":null,"memory_total_gb":null,"tags":null,"capabilities":null,"role":null}}`: &FirstRegister{Device: "x1"},
-		`{"message_type":"heartbeat","sender_id":"x1","data":{"metrics":{"cpu_usage":45.5,"memory_usage":null,"memory_available_gb":2.5,"load":[1]}}}`: &FirstHeartbeat{"x1",
-			device.Metrics{CPU: &percent, MemoryFree: &free}},
-		`{"message_type":"heartbeat","sender_id":"cli","data":{"device_id":"x2"}}`:                  &FirstHeartbeat{Device: "x2"},
-		`{"message_type":"status","message_id":7}`:                                                  &FirstStatus{},
-		`{"message_type":"status","data":{"role":"mobile"}}`:                                        &FirstStatus{"mobile"},
-		`{"message_type":"list_devices","timestamp":1705314600.5,"data":null}`:                      &FirstList{},
-		`{"message_type":"list_devices","data":{"status":"online","role":"mobile","limit":5}}`:      &FirstList{"online", "mobile"},
-		`{"message_type":"device_info","sender_id":null,"message_id":null,"data":{"device_id":""}}`: &FirstInfo{},
+		`{"message_type":"heartbeat","sender_id":"x1","data":{"metrics":{"cpu_usage":45.5,"memory_usage":null,"memory_available_gb":2.5,"load":[1],"temperature_max":45.5,"battery_percent":45.5,"battery_charging":true}}}`: &FirstHeartbeat{"x1",
+			device.Metrics{CPU: &percent, MemoryFree: &free, Temperature: &percent, Battery: &percent, Charging: &charging}},
+		`{"message_type":"heartbeat","sender_id":"cli","data":{"device_id":"x2"}}`:                   &FirstHeartbeat{Device: "x2"},
+		`{"message_type":"status","message_id":7}`:                                                   &FirstStatus{},
+		`{"message_type":"status","data":{"role":"mobile"}}`:                                         &FirstStatus{"mobile"},
+		`{"message_type":"list_devices","timestamp":1705314600.5,"data":null}`:                       &FirstList{},
+		`{"message_type":"list_devices","data":{"status":"online","role":"mobile","limit":5}}`:       &FirstList{"online", "mobile"},
+		`{"message_type":"device_info","sender_id":null,"message_id":null,"data":{"device_id":"x"}}`: &FirstInfo{"x"},
 	} {
 		m, err := ParseFirst([]byte(text))
 		if err != nil || !reflect.DeepEqual(m.Body, want) {
@@ -93,6 +94,7 @@ func TestParseFirstRefuses(t *testing.T) {
 		`{"message_type":"heartbeat","data":{"device_id":"x","metrics":{"cpu_usage":"hi"}}}`: "metrics.cpu_usage cannot be a string",
 		`{"message_type":"status","data":{"role":"\u0007"}}`:                                 "role: at most 64 bytes",
 		`{"message_type":"list_devices","data":{"status":true}}`:                             "status cannot be a bool",
+		`{"message_type":"device_info","data":{}}`:                                           "device_id: which one?",
 		`[]`:                           "cannot be a array",
 		`{"message_type":"status"} {}`: "something stands behind",
 		strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40): "nested deeper",
@@ -160,8 +162,8 @@ func TestFirstRepliesAreBounded(t *testing.T) {
 					Result struct {
 						Devices []map[string]any
 						Count   int
-						List    []map[string]any `json:"device_list"`
-						Online  int              `json:"online_devices"`
+						List    []string `json:"device_list"`
+						Online  int      `json:"online_devices"`
 						Stats   struct {
 							Total  int     `json:"total_devices"`
 							Health float64 `json:"health_percentage"`
@@ -187,7 +189,7 @@ func TestFirstRepliesAreBounded(t *testing.T) {
 			if n == 20 && size <= 3 && len(r.Devices) != n {
 				t.Errorf("%d of %d devices are listed, and fields could have been left out", len(r.Devices), n)
 			}
-			for _, d := range append(r.Devices, r.List...) {
+			for _, d := range r.Devices {
 				for _, field := range []string{"device_id", "role", "status", "platform", "ip_address", "last_heartbeat", "hardware", "tags"} {
 					if d[field] == nil {
 						t.Fatalf("no %s in %v", field, d)
@@ -202,7 +204,7 @@ func TestFirstFilters(t *testing.T) {
 	all := devicesOf(3, 0)
 	all[0].Profile.Info.Role, all[1].Profile.Info.Role = "mobile", "mobile"
 	all[1].Status, all[2].Status = device.Offline, device.Draining
-	for which, want := range map[FirstList]int{{}: 3, {Status: "online"}: 2, {Status: "offline"}: 1, {Role: "mobile"}: 2, {"online", "mobile"}: 1, {Status: "asleep"}: 0} {
+	for which, want := range map[FirstList]int{{}: 3, {Status: "online"}: 2, {Status: "offline"}: 1, {Role: "mobile"}: 2, {"online", "mobile"}: 1, {Status: "all"}: 3, {Status: "all", Role: "mobile"}: 2} {
 		list := NewFirstListed(&which)
 		for i := range all {
 			list.Add(&all[i])
@@ -215,7 +217,7 @@ func TestFirstFilters(t *testing.T) {
 	for i := range all {
 		o.Add(&all[i])
 	}
-	if s := o.Stats; o.Online != 1 || s.Total != 3 || s.Online != 2 || s.Offline != 1 || s.Health != 66.7 || s.Resources != (firstResources{8, 8, 64}) || s.ByRole["mobile"] != 2 {
+	if s := o.Stats; o.Online != 1 || s.Total != 3 || s.Online != 2 || s.Offline != 1 || s.Health != 66.7 || s.Resources != (firstResources{8, 8, 64}) || s.ByRole["mobile"] != 1 || !slices.Equal(o.Devices, []string{"device-0000"}) {
 		t.Errorf("%+v", o)
 	}
 }
@@ -260,7 +262,7 @@ func answerTo(t *testing.T, m *FirstMessage) []byte {
 		return FirstAck(m, now, NewFirstDescribed(&d, nil))
 	case *FirstHeartbeat:
 		d.Metrics = b.Metrics
-		return FirstAck(m, now, NewFirstDescribed(&d, []FirstBeat{NewFirstBeat(now, &b.Metrics)}))
+		return FirstAck(m, now, NewFirstDescribed(&d, []FirstBeat{NewFirstBeat(b.Device, now, &b.Metrics)}))
 	case *FirstStatus:
 		o := NewFirstOverview(b, now)
 		o.Add(&d)

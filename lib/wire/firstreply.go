@@ -116,27 +116,21 @@ type firstMore struct {
 	Reason       string            `json:"reason,omitempty"`
 }
 
-type firstMetrics struct {
-	CPU         *float64 `json:"cpu_usage,omitempty"`
-	Memory      *float64 `json:"memory_usage,omitempty"`
-	Storage     *float64 `json:"storage_usage,omitempty"`
-	MemoryFree  *float64 `json:"memory_available_gb,omitempty"`
-	StorageFree *float64 `json:"storage_free_gb,omitempty"`
-}
-
 // FirstBeat is a heartbeat that was heard.
 type FirstBeat struct {
-	Timestamp string `json:"timestamp"`
-	firstMetrics
+	Device    string       `json:"device_id"`
+	Timestamp string       `json:"timestamp"`
+	Metrics   firstMetrics `json:"metrics"`
 }
 
-// NewFirstBeat is a heartbeat with these metrics.
-func NewFirstBeat(at time.Time, m *device.Metrics) FirstBeat {
-	return FirstBeat{firstTime(at), metricsForFirst(m)}
+// NewFirstBeat is a heartbeat of a device with these metrics.
+func NewFirstBeat(device string, at time.Time, m *device.Metrics) FirstBeat {
+	return FirstBeat{device, firstTime(at), metricsForFirst(m)}
 }
 
 func metricsForFirst(m *device.Metrics) firstMetrics {
-	return firstMetrics{CPU: m.CPU, Memory: m.Memory, Storage: m.Disk, MemoryFree: gbKnown(m.MemoryFree), StorageFree: gbKnown(m.DiskFree)}
+	return firstMetrics{CPU: m.CPU, Memory: m.Memory, Storage: m.Disk, MemoryFree: gbKnown(m.MemoryFree), StorageFree: gbKnown(m.DiskFree),
+		Heat: m.Temperature, Battery: m.Battery, Charging: m.Charging}
 }
 
 func gbKnown(bytes *int64) *float64 {
@@ -252,6 +246,12 @@ type FirstListed struct {
 	which FirstList
 }
 
+// wantsStatus says whether a device is in the state that was asked for.
+func (l *FirstList) wantsStatus(d *device.Device) bool {
+	is := statusForFirst(d)
+	return l.Status == is || l.Status != string(device.Online) && l.Status != string(device.Offline)
+}
+
 // NewFirstListed is an answer to which devices may be added.
 func NewFirstListed(which *FirstList) *FirstListed {
 	l := &FirstListed{Devices: firstDevices{}, Filters: map[string]string{}, which: *which}
@@ -266,7 +266,7 @@ func NewFirstListed(which *FirstList) *FirstListed {
 
 // Add adds a device, if it was asked for.
 func (l *FirstListed) Add(d *device.Device) {
-	if l.which.Status != "" && l.which.Status != statusForFirst(d) || l.which.Role != "" && l.which.Role != d.Profile.Info.Role {
+	if !l.which.wantsStatus(d) || l.which.Role != "" && l.which.Role != d.Profile.Info.Role {
 		return
 	}
 	l.Count++
@@ -277,10 +277,10 @@ func (l *FirstListed) shrink(over int) bool { return l.Devices.shrink(over) }
 
 // FirstOverview answers status.
 type FirstOverview struct {
-	Stats     firstStats   `json:"cluster_stats"`
-	Online    int          `json:"online_devices"` // of the role that was asked for
-	Devices   firstDevices `json:"device_list"`    // those
-	Timestamp string       `json:"timestamp"`
+	Stats     firstStats `json:"cluster_stats"`
+	Online    int        `json:"online_devices"` // of the role that was asked for
+	Devices   []string   `json:"device_list"`    // the names of those
+	Timestamp string     `json:"timestamp"`
 
 	role string
 }
@@ -290,7 +290,7 @@ type firstStats struct {
 	Online     int            `json:"online_devices"`
 	Offline    int            `json:"offline_devices"`
 	Health     float64        `json:"health_percentage"`
-	Resources  firstResources `json:"total_resources"` // of those that are online
+	Resources  firstResources `json:"total_resources"` // of those that are online, and so are
 	ByRole     map[string]int `json:"by_role"`
 	ByPlatform map[string]int `json:"by_platform"`
 	Updated    string         `json:"last_updated"`
@@ -304,7 +304,7 @@ type firstResources struct {
 
 // NewFirstOverview is an answer to which all devices are to be added.
 func NewFirstOverview(which *FirstStatus, now time.Time) *FirstOverview {
-	return &FirstOverview{Devices: firstDevices{}, Timestamp: firstTime(now), role: which.Role,
+	return &FirstOverview{Devices: []string{}, Timestamp: firstTime(now), role: which.Role,
 		Stats: firstStats{ByRole: map[string]int{}, ByPlatform: map[string]int{}, Updated: firstTime(now)}}
 }
 
@@ -312,28 +312,39 @@ func NewFirstOverview(which *FirstStatus, now time.Time) *FirstOverview {
 func (o *FirstOverview) Add(d *device.Device) {
 	s, p := &o.Stats, &d.Profile
 	s.Total++
-	s.ByRole[printable(cmp.Or(p.Info.Role, "unknown"), mostWord)]++
-	s.ByPlatform[printable(cmp.Or(p.Info.Platform, "unknown"), mostWord)]++
 	if onlineForFirst(d) {
 		s.Online++
+		s.ByRole[printable(cmp.Or(p.Info.Role, "unknown"), mostWord)]++
+		s.ByPlatform[printable(cmp.Or(p.Info.Platform, "unknown"), mostWord)]++
 		s.Resources.CPUs += p.Hardware.CPUCores
 		s.Resources.MemoryGB = hundredth(s.Resources.MemoryGB + gb(p.Hardware.Memory))
 		s.Resources.StorageGB = hundredth(s.Resources.StorageGB + gb(p.Hardware.Disk))
 		if o.role == "" || o.role == p.Info.Role {
 			o.Online++
-			o.Devices.add(d)
+			if len(o.Devices) < mostFirstNames {
+				o.Devices = append(o.Devices, d.ID)
+			}
 		}
 	}
 	s.Offline = s.Total - s.Online
 	s.Health = math.Round(1000*float64(s.Online)/float64(s.Total)) / 10
 }
 
+// mostFirstNames is more names than an answer has room for.
+const mostFirstNames = MaxFirstReply / 4
+
 func (o *FirstOverview) shrink(over int) bool {
-	if o.Devices.trim() {
+	roles, platforms := commonest(o.Stats.ByRole), commonest(o.Stats.ByPlatform)
+	if roles || platforms {
 		return true
 	}
-	roles, platforms := commonest(o.Stats.ByRole), commonest(o.Stats.ByPlatform)
-	return roles || platforms || o.Devices.shrink(over)
+	before := len(o.Devices)
+	for over > 0 && len(o.Devices) > 0 {
+		last := len(o.Devices) - 1
+		over -= len(o.Devices[last]) + len(`"",`)
+		o.Devices = o.Devices[:last]
+	}
+	return len(o.Devices) < before
 }
 
 // commonest leaves the most frequent words; false: there are no others.
@@ -353,12 +364,18 @@ func commonest(counts map[string]int) bool {
 type FirstDescribed struct {
 	Device *FirstDevice `json:"device"` // nil: there is none of that name
 	Beats  []FirstBeat  `json:"recent_heartbeats"`
+	Error  string       `json:"error,omitempty"` // then
+}
+
+// NewFirstUnknown says that there is no device of a name.
+func NewFirstUnknown(name string) *FirstDescribed {
+	return &FirstDescribed{Beats: []FirstBeat{}, Error: "Device " + printable(name, mostWord) + " not found"}
 }
 
 // NewFirstDescribed describes a device, with the heartbeats that were heard of it, the newest first.
 func NewFirstDescribed(d *device.Device, beats []FirstBeat) *FirstDescribed {
 	f := deviceForFirst(d)
-	return &FirstDescribed{&f, append([]FirstBeat{}, beats...)}
+	return &FirstDescribed{Device: &f, Beats: append([]FirstBeat{}, beats...)}
 }
 
 func (f *FirstDescribed) shrink(int) bool {
