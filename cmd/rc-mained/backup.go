@@ -124,15 +124,15 @@ func (x *restore) tell(std cli.Std, m *mained, data string, done *store.Restored
 	if done.Aside != "" {
 		fmt.Fprintln(std.Out, "what was there before is kept as "+visible.Line(done.Aside))
 	}
-	tokens := "tokens that were revoked since then are good again (rc-ctl token list)"
+	revoked := "tokens that were revoked since then are good again (rc-ctl token list), and so may be the keys of devices that were removed (rc-status devices)"
 	if done.Known {
-		tokens = "tokens that were revoked since then stay revoked"
+		revoked = "tokens that were revoked since then stay revoked, and devices that were removed stay out"
 	}
 	_, err := fmt.Fprintf(std.Out, `Now start rc-mained on %s. What was submitted or recorded, or joined, after that event is not there:
 - results of attempts that it does not know are listed in rc-logs as result_orphaned, and tasks that ran meanwhile may run again;
 - %s; join codes of before are not good any more: make new ones (rc-ctl invite);
 - new tasks, attempts and events get numbers that were never given out before.
-`, visible.Line(data), tokens)
+`, visible.Line(data), revoked)
 	return err
 }
 

@@ -29,12 +29,12 @@ func FuzzSince(f *testing.F) {
 		}
 		var ago cli.Duration
 		isAgo := ago.UnmarshalText([]byte(s)) == nil
-		if !since.set || isAgo && (since.ago != ago || !since.at.IsZero()) || !isAgo && since.ago != 0 {
+		if !since.set || isAgo && (since.ago != ago || since.at != nil) || !isAgo && since.ago != 0 {
 			t.Fatalf("%q is %+v", s, since)
 		}
 		if !isAgo {
 			var back Since
-			if err := back.UnmarshalText([]byte(since.at.Format(time.RFC3339Nano))); err != nil || !back.at.Equal(since.at) {
+			if err := back.UnmarshalText([]byte(since.at.Format(time.RFC3339Nano))); err != nil || !back.at.Equal(*since.at) {
 				t.Fatalf("%q is %v, which is %v (%v)", s, since.at, back.at, err)
 			}
 		}

@@ -12,7 +12,7 @@ import (
 // Since is a moment as a flag: so long ago, or RFC 3339.
 type Since struct {
 	ago cli.Duration
-	at  time.Time
+	at  *time.Time // nil: that long ago
 	set bool
 }
 
@@ -20,7 +20,7 @@ type Since struct {
 func (s *Since) UnmarshalText(b []byte) error {
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
 		if at, err := time.Parse(layout, string(b)); err == nil {
-			*s = Since{at: at, set: true}
+			*s = Since{at: &at, set: true}
 			return nil
 		}
 	}
@@ -37,8 +37,8 @@ func (s *Since) Time(ctx context.Context, c *client.Client) (*time.Time, error) 
 	switch {
 	case !s.set:
 		return nil, nil
-	case !s.at.IsZero():
-		return &s.at, nil
+	case s.at != nil:
+		return s.at, nil
 	}
 	status, err := c.Status(ctx)
 	if err != nil {

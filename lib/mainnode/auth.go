@@ -139,7 +139,8 @@ func (c *Core) listTokens() wire.TokenList {
 
 // revokeToken ends a token and the sessions that came with it.
 func (c *Core) revokeToken(m *wire.RevokeToken) error {
-	if _, ok := c.tokens[m.ID]; !ok {
+	t, ok := c.tokens[m.ID]
+	if !ok {
 		return wire.Errorf(wire.ErrConflict, "revoke: no token has the id %.20q; rc-ctl token list shows them", m.ID)
 	}
 	c.event(cluster.Event{Kind: cluster.TokenRevoked, Reason: m.ID})
@@ -149,7 +150,7 @@ func (c *Core) revokeToken(m *wire.RevokeToken) error {
 			c.dropToken(id)
 		}
 	}
-	if m.ID == c.hostToken { // others may know it; who is at this host is not to be locked out
+	if t.Name == hostTokenName && c.storage == storageOK { // others may know it; who is at this host is not to be locked out
 		c.effects = append(c.effects, Effect{Host: c.adminToken("")})
 	}
 	return nil

@@ -102,7 +102,6 @@ type Core struct {
 	sessions       map[int64]*session
 	reserving      []*machine // those that are kept for a task
 	tokens         map[string]store.Token
-	hostToken      string                   // the id of the one that commands on this host use
 	rates          map[string]*limit.Bucket // by token
 	invites        map[string]store.Invite
 	revoked        map[string]string // names of devices that were removed, by fingerprint

@@ -175,15 +175,16 @@ func value(t *time.Time) time.Time {
 	return *t
 }
 
+// hostTokenName is what the token that commands on this host use is known by.
+const hostTokenName = "commands on the main node's host"
+
 // adminToken gives the token that commands on this host use: the one that is kept in its file, or a new one.
 func (c *Core) adminToken(kept string) string {
 	if t, err := c.token(kept); err == nil && t.Kind == store.TokenKept && wire.Role(t.Role).May(wire.RoleAdmin) {
-		c.hostToken = t.ID
 		return kept
 	}
 	t := wire.NewToken(wire.RoleAdmin)
-	c.hostToken = t.ID
-	c.keepToken(t, "commands on the main node's host", 0, cluster.Whole)
+	c.keepToken(t, hostTokenName, 0, cluster.Whole)
 	c.audit(entry{Who: whoMain, What: wire.TypeTokenMake, On: t.ID, Result: "ok"})
 	return t.String()
 }

@@ -114,7 +114,7 @@ func TestEventsByAPI(t *testing.T) {
 		t.Error(all)
 	}
 	for query, want := range map[string]int{"limit=1": 1, "event=job_submitted": 3, "event=job_submitted,main_started": 4, "level=error": 0, "task=" + id: 0,
-		"job=" + jobOf(t, s, id): 1, "since=2000-01-01T00:00:00Z&event=main_started": 1, "since=1h&event=main_started": 1} {
+		"job=" + jobOf(t, s, id): 1, "since=2000-01-01T00:00:00Z&event=main_started": 1, "since=1h&event=main_started": 1, "since=0001-01-01T00:00:00Z&event=main_started": 1} {
 		page := data[struct{ Count int }](t, s.get("/api/v1/events?"+query))
 		if page.Count != want {
 			t.Errorf("%s: %d events, want %d", query, page.Count, want)

@@ -92,15 +92,15 @@ func TestColumns(t *testing.T) {
 	s := working(t)
 	id := s.submit(task.Spec{Type: task.TypeEcho, Name: "a|b", Requirements: task.Requirements{Role: "nobody"}})[0]
 	for path, want := range map[string]string{
-		"/text/tasks?state=queued&columns=state,id":                              "queued|" + id + "\n",
-		"/text/tasks?state=queued&columns=name":                                  "a%7Cb\n",
-		"/text/tasks?state=queued&columns=id&columns=name&format=csv":            "id,name\n" + id + ",a|b\n",
-		"/text/tasks?state=queued&columns=name,type&format=tsv":                  "name\ttype\na|b\techo\n",
-		"/text/devices?columns=status,id":                                        "online|pixel-3a\n",
-		"/text/status?columns=health,devices_total":                              "healthy|1\n",
-		"/text/logs?columns=level,event&n=1":                                     "info|job_submitted\n",
-		"/text/tasks?state=queued&columns=state&since=2999-01-01T00:00:00Z":      "",
-		"/text/tasks?state=queued&columns=state&since=1h":                        "queued\n",
+		"/text/tasks?state=queued&columns=state,id":                         "queued|" + id + "\n",
+		"/text/tasks?state=queued&columns=name":                             "a%7Cb\n",
+		"/text/tasks?state=queued&columns=id&columns=name&format=csv":       "id,name\n" + id + ",a|b\n",
+		"/text/tasks?state=queued&columns=name,type&format=tsv":             "name\ttype\na|b\techo\n",
+		"/text/devices?columns=status,id":                                   "online|pixel-3a\n",
+		"/text/status?columns=health,devices_total":                         "healthy|1\n",
+		"/text/logs?columns=level,event&n=1":                                "info|job_submitted\n",
+		"/text/tasks?state=queued&columns=state&since=2999-01-01T00:00:00Z": "",
+		"/text/tasks?state=queued&columns=state&since=1h":                   "queued\n",
 	} {
 		if got := s.get(path); got.status != 200 || got.body != want {
 			t.Errorf("%s: %q, want %q", path, got.body, want)

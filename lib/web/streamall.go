@@ -14,8 +14,7 @@ func (s *Server) streamAll(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	leave := s.feed.follow()
-	defer leave()
+	defer s.watchDevices()()
 	v, err := s.firstView(r.Context())
 	if err != nil {
 		return err

@@ -19,8 +19,7 @@ func (s *Server) streamDevices(w http.ResponseWriter, r *http.Request) error {
 	if _, _, err := lastEventID(r); err != nil {
 		return err
 	}
-	defer s.feed.follow()()
-	defer s.bulletin.follow()() // which tells the feed when to look
+	defer s.watchDevices()()
 	v, err := s.firstView(r.Context())
 	if err != nil {
 		return err
@@ -34,6 +33,15 @@ func (s *Server) streamDevices(w http.ResponseWriter, r *http.Request) error {
 		s.followDevices(st, v)
 	}
 	return nil
+}
+
+// watchDevices begins to follow the devices, and the log, which tells when to look at them; call leave.
+func (s *Server) watchDevices() (leave func()) {
+	looking, hearing := s.feed.follow(), s.bulletin.follow()
+	return func() {
+		looking()
+		hearing()
+	}
 }
 
 func (s *Server) firstView(ctx context.Context) (*view, error) {

@@ -61,22 +61,23 @@ function move(parent, node, before) {
 
 const main = document.getElementById("main");
 const every = 1000 * (main.dataset.every || 0);
-const soon = 100, usual = 1000; // ms between two loads: of what is waited for, of figures
-let timer = 0, due = 0, last = 0, asking = false, again = false, stream = null;
+let timer = 0, due = 0, last = 0, hurried = 0, rested = 0, asking = false, later = null, stream = null;
 
 // load fetches the page. It may have become an error, which is a page too; or the session is over, which leads to the login.
-function load() {
+function load(hurry) {
 	timer = 0;
 	if (document.hidden) return;
-	again = asking;
-	if (asking) return;
 	asking = true;
+	later = null;
 	last = Date.now();
+	if (hurry) hurried = last;
 	const page = new XMLHttpRequest(); // reads HTML without running it
 	page.responseType = "document";
+	page.timeout = 2e4;
 	page.onloadend = () => {
 		asking = false;
-		if (again) changed(soon);
+		rested = 2 * Date.now() - last;
+		if (later != null) changed(later);
 		if (!page.response) return live("rc-web does not answer", true);
 		if (page.responseURL && new URL(page.responseURL).pathname !== location.pathname) return location.assign("/login");
 		if (page.response.getElementById("terminal")) return location.reload(); // the main node is back; this has scripts of its own
@@ -93,16 +94,17 @@ function load() {
 	page.send();
 }
 
-// changed loads the page at once, with what comes together, if it was not loaded just before.
-function changed(pause) {
-	const now = Date.now(), at = Math.max(now + 15, last + pause);
+// changed loads the page at once, but once a second, and once more in a hurry.
+function changed(hurry) {
+	if (asking) return later ||= !!hurry;
+	const now = Date.now(), at = Math.max(now + 15, rested, (hurry ? hurried : last) + 1000);
 	if (timer && due <= at) return;
 	clearTimeout(timer);
 	due = at;
-	timer = setTimeout(load, at - now);
+	timer = setTimeout(load, at - now, hurry);
 }
 
-// live says in few words how the page stands.
+// live says how the page stands.
 function live(text, lost) {
 	const mark = document.getElementById("live");
 	if (mark.textContent !== text) mark.textContent = text;
@@ -129,11 +131,12 @@ const heard = {
 		if (states.get(d.device_id) === d.status) return;
 		tell(d.device_id + " is " + d.status);
 		states.set(d.device_id, d.status);
-		changed(soon);
+		changed(true);
 	},
 	removed(d) {
+		states.delete(d.device_id);
 		tell(d.device_id + " was removed");
-		changed(soon);
+		changed(true);
 	},
 	message: (e) => e.text && tell(e.text),
 	output() {},
@@ -144,9 +147,9 @@ function hear(kind, event) {
 	let data = {};
 	try {
 		data = JSON.parse(event.data);
-	} catch { /* it is enough to know that something came */ }
+	} catch { /* something came */ }
 	if (heard[kind]) heard[kind](data);
-	changed(usual);
+	changed();
 }
 
 function connect() {
@@ -210,10 +213,10 @@ themes();
 addEventListener("keydown", pressed, true);
 if (every) {
 	connect();
-	setInterval(() => Date.now() - last >= every && changed(usual), every);
+	setInterval(() => Date.now() - last >= every && changed(), every);
 	document.addEventListener("visibilitychange", () => {
 		if (document.hidden) return disconnect();
 		connect();
-		changed(usual);
+		changed();
 	});
 }
