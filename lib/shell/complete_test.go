@@ -22,7 +22,7 @@ func TestComplete(t *testing.T) {
 		"rc-submit --pri":               {10, "--priority"},
 		"rc-submit --in":                {10, ""}, // a file
 		"rc-status --ma":                {10, ""}, // another cluster
-		"devices ":                      {8, "list show"},
+		"devices ":                      {8, "list remove show"},
 		"tasks s":                       {6, "show submit"},
 		"grep --":                       {5, ""},
 		"nonsense ":                     {9, ""},

@@ -181,6 +181,20 @@ func TestWhatIsNotForHere(t *testing.T) {
 	}
 }
 
+// The words of the first Retire-Cluster's terminal are commands of today, with what they need behind them.
+func TestFirstWords(t *testing.T) {
+	for words := range firstWords {
+		var said []string
+		for _, more := range []string{"", " t7k3f9q2m", " echo hello"} {
+			_, _, errs := run(t, words+more, "")
+			said = append(said, errs)
+		}
+		if !strings.Contains(strings.Join(said, ""), "there is no cluster here") {
+			t.Errorf("%s: %q", words, said)
+		}
+	}
+}
+
 // A line that never ends, or that wants all memory, ends.
 func TestLinesEnd(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
