@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -179,4 +183,33 @@ func readLocal(t *testing.T, dir string) wire.Local {
 		t.Fatal(err)
 	}
 	return l
+}
+
+// near is a connection whose other side is on this host.
+type near struct{ net.Conn }
+
+func (near) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
+// TestStrangersTime: who says nothing, or half a message, is let go after a while, and who has begun with TLS a little later.
+func TestStrangersTime(t *testing.T) {
+	for say, want := range map[string]time.Duration{"": firstTime, `{"message_type":`: firstTime, "\x16\x03\x01": strangerTime} {
+		inBubble(t, func(t *testing.T, n *Node) {
+			n.plainFrom = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+			ours, theirs := net.Pipe()
+			began := time.Now()
+			var served sync.WaitGroup
+			served.Go(func() { n.serve(t.Context(), near{ours}) })
+			if _, err := io.WriteString(theirs, say); err != nil {
+				t.Error(err)
+			}
+			answer, _ := io.ReadAll(theirs) // until it is closed
+			if took := time.Since(began); took < want || took > want+2*lingerTime {
+				t.Errorf("%q: it is waited for %s, not %s", say, took, want)
+			}
+			if strings.Contains(string(answer), "no whole message came in time") != (say == `{"message_type":`) {
+				t.Errorf("%q: %q", say, answer)
+			}
+			served.Wait()
+		})
+	}
 }

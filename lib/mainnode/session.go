@@ -21,7 +21,8 @@ import (
 
 // Times that a stranger or a slow peer is given.
 const (
-	strangerTime = 10 * time.Second // from connecting to a complete hello
+	firstTime    = 5 * time.Second  // from connecting to the first byte, and to a whole message of plain JSON
+	strangerTime = 10 * time.Second // from connecting to a complete hello: bad Wi-Fi takes seconds for the ways that TLS goes
 	writeTime    = 30 * time.Second // for the other side to take what is sent
 	lastWords    = time.Second      // to take what is said before the end
 )
@@ -84,9 +85,10 @@ func (n *Node) serve(ctx context.Context, raw net.Conn) {
 	defer raw.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	raw.SetDeadline(time.Now().Add(strangerTime))
+	began := time.Now()
+	raw.SetDeadline(began.Add(firstTime))
 	c := &conn{id: n.lastSession.Add(1), node: n, raw: raw}
-	if err := c.meet(ctx, raw); err != nil {
+	if err := c.meet(ctx, raw, began.Add(strangerTime)); err != nil {
 		n.strangers.leave(raw, false)
 		if errors.Is(err, errServed) {
 			return
@@ -117,8 +119,8 @@ func (n *Node) serve(ctx context.Context, raw net.Conn) {
 	writer.Wait()
 }
 
-// meet finds out who is at the other side, as far as that is to be seen before they speak.
-func (c *conn) meet(ctx context.Context, raw net.Conn) (err error) {
+// meet finds out who is at the other side, as far as that is to be seen before they speak. Who speaks TLS has until then to say all of it.
+func (c *conn) meet(ctx context.Context, raw net.Conn, until time.Time) (err error) {
 	if u, ok := raw.(*net.UnixConn); ok {
 		c.wire = wire.NewConn(raw)
 		if c.local, err = localUser(u); err != nil {
@@ -128,7 +130,7 @@ func (c *conn) meet(ctx context.Context, raw net.Conn) (err error) {
 		return err
 	}
 	c.address, _, _ = net.SplitHostPort(raw.RemoteAddr().String())
-	secure, err := c.node.secure(ctx, raw)
+	secure, err := c.node.secure(ctx, raw, until)
 	if err == nil {
 		c.wire, c.peer = wire.NewConn(secure), wire.PeerFingerprint(secure.ConnectionState())
 	}
@@ -139,7 +141,7 @@ func (c *conn) meet(ctx context.Context, raw net.Conn) (err error) {
 var errServed = errors.New("plain JSON, answered")
 
 // secure looks at the first byte: TLS goes on, plain JSON has its answer, anything else is left.
-func (n *Node) secure(ctx context.Context, raw net.Conn) (*tls.Conn, error) {
+func (n *Node) secure(ctx context.Context, raw net.Conn, until time.Time) (*tls.Conn, error) {
 	r := bufio.NewReaderSize(raw, 1)
 	first, err := r.Peek(1)
 	if err != nil {
@@ -147,6 +149,7 @@ func (n *Node) secure(ctx context.Context, raw net.Conn) (*tls.Conn, error) {
 	}
 	switch first[0] {
 	case 0x16:
+		raw.SetDeadline(until)
 		c := tls.Server(&peeked{raw, r}, n.tls)
 		return c, c.HandshakeContext(ctx)
 	case '{':
