@@ -6,6 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,11 +48,7 @@ func TestWine(t *testing.T) {
 	if err := os.WriteFile(source, []byte(prng), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // of its server; it fails where that has ended by itself
-		cmd := exec.Command("/usr/lib/wine/wineserver64", "-k")
-		cmd.Env = env
-		cmd.Run()
-	})
+	t.Cleanup(func() { endAll(t, "WINEPREFIX="+prefix) }) // its servers go on by themselves, and write files until they are gone
 	run(env, wine, "wineboot", "--init")
 	run(env, cc, "-shared", "-o", filepath.Join(prefix, "drive_c/windows/system32/bcryptprimitives.dll"), source, "-ladvapi32")
 	script := "#!/bin/sh\nexport WINEPREFIX='" + prefix + "' WINEDEBUG=-all WINEDLLOVERRIDES='bcryptprimitives=n;mscoree,mshtml='\nexec " + wine + " '" + filepath.Join(there, "rc-workerd.exe") + "' \"$@\"\n"
@@ -61,4 +61,28 @@ func TestWine(t *testing.T) {
 		Cmds:     commands,
 		Deadline: time.Now().Add(2 * time.Minute),
 	})
+}
+
+// endAll ends the processes that have a variable in their environment, and returns when there is none left.
+func endAll(t *testing.T, variable string) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		left := 0
+		environs, _ := filepath.Glob("/proc/[0-9]*/environ")
+		for _, file := range environs {
+			b, err := os.ReadFile(file)
+			pid, e := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+			if err != nil || e != nil || !slices.Contains(strings.Split(string(b), "\x00"), variable) {
+				continue
+			}
+			left++
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if left == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("%d processes with %s do not end", left, variable)
+			return
+		}
+	}
 }
