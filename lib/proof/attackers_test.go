@@ -21,7 +21,8 @@ import (
 const attackers = 64
 
 // TestAttackers has 64 strangers, each at an address of its own, do what they can, while somebody honest asks as before. They take processors of this
-// same host: so the time is compared with that under an attack on a neighbour, which takes as much of those.
+// same host: so the time is compared with that under an attack on a neighbour, which takes as much of those. Others may want them too, at any time: what
+// is so three times in a row is not because of them.
 func TestAttackers(t *testing.T) {
 	l := begin(t, "attackers")
 	bin, attack := build(t), time.Duration(l.size(3, 20))*time.Second
@@ -29,8 +30,15 @@ func TestAttackers(t *testing.T) {
 	calm := newHonest(s)
 	time.Sleep(time.Second) // for as long is measured
 	idle := calm.end(t)
-	beside, _, _ := s.attacked(l, neighbour, attack)
-	during, grown, tries := s.attacked(l, s.rig, attack)
+	var beside, during time.Duration
+	var grown int64
+	var tries string
+	for try := 0; try < 3 && (try == 0 || during > 2*beside+slack); try++ {
+		beside, _, _ = s.attacked(l, neighbour, attack)
+		var more int64
+		during, more, tries = s.attacked(l, s.rig, attack)
+		grown = max(grown, more)
+	}
 	l.report("attackers", attackers, "attacks", tries, "honest_p99_ms_idle", ms(idle), "honest_p99_ms_neighbour_attacked", ms(beside), "honest_p99_ms_attacked", ms(during), "main_grew_kib", grown>>10)
 	if lives := s.main.count(); lives != 1 {
 		t.Errorf("the main node had %d lives", lives)
