@@ -130,7 +130,7 @@ func TestPagesAreDrawnQuickly(t *testing.T) {
 		source.onmessage = m => decided.push(Date.parse(JSON.parse(m.data).timestamp));
 		source.onopen = () => { window.opened = true }; 0`)
 	p.until("window.opened")
-	for i := range 10 {
+	for i := range 6 {
 		time.Sleep(1100 * time.Millisecond) // people do not change their minds faster, and a page is not drawn twice in a second
 		c.run("rc-ctl", []string{"drain", "undrain"}[i%2], "pi4")
 		p.until(fmt.Sprintf("drawn.length > %d && decided.length > %d", i, i))
