@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-const patience = 20 * time.Second // on a machine that is busy
+const patience = time.Minute // for what is there in a moment, unless the machine is busy
 
 var programs struct {
 	once sync.Once
