@@ -290,7 +290,7 @@ type firstStats struct {
 	Online     int            `json:"online_devices"`
 	Offline    int            `json:"offline_devices"`
 	Health     float64        `json:"health_percentage"`
-	Resources  firstResources `json:"total_resources"` // of those that are online, and so are
+	Resources  firstResources `json:"total_resources"` // this and the two below: of those that are online
 	ByRole     map[string]int `json:"by_role"`
 	ByPlatform map[string]int `json:"by_platform"`
 	Updated    string         `json:"last_updated"`
