@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long anything may take that a script waits for.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // daemon is a program that runs beside a script, perhaps for the second time.
 type daemon struct {
