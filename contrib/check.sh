@@ -60,7 +60,7 @@ step vet "$go" vet ./...
 # shellcheck disable=SC2086 # a command with its arguments
 step staticcheck $staticcheck ./...
 # shellcheck disable=SC2046 # names are words; what runs real processes has no races of its own
-step race "$go" test -race -timeout 10m $("$go" list ./lib/... | grep -v /lib/proof)
+step race "$go" test -race -timeout 20m $("$go" list ./lib/... | grep -v /lib/proof)
 need mandoc mandoc && step 'man pages' pages
 need shellcheck shellcheck && step 'shell scripts' scripts
 need systemd-analyze systemd && step units units

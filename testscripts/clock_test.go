@@ -37,7 +37,7 @@ func TestClocks(t *testing.T) {
 					return nil
 				},
 				Cmds:     commands,
-				Deadline: time.Now().Add(2 * time.Minute),
+				Deadline: time.Now().Add(5 * time.Minute),
 			})
 		})
 	}

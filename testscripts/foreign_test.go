@@ -65,7 +65,7 @@ func TestForeign(t *testing.T) {
 				Files:    []string{"types.txtar"},
 				Setup:    func(e *testscript.Env) error { return setupForeign(e, bin, wrap) },
 				Cmds:     commands,
-				Deadline: time.Now().Add(2 * time.Minute),
+				Deadline: time.Now().Add(5 * time.Minute),
 			})
 		})
 	}

@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 ".",
 		Setup:               func(e *testscript.Env) error { return setup(e, bin) },
 		Cmds:                commands,
-		Deadline:            time.Now().Add(4 * time.Minute), // a command that hangs is ended then, and shows where it hung
+		Deadline:            time.Now().Add(10 * time.Minute), // a command that hangs is ended then, and shows where it hung
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

@@ -59,7 +59,7 @@ func TestWine(t *testing.T) {
 		Dir:      "windows",
 		Setup:    func(e *testscript.Env) error { return setupForeign(e, bin, wrap) },
 		Cmds:     commands,
-		Deadline: time.Now().Add(2 * time.Minute),
+		Deadline: time.Now().Add(5 * time.Minute),
 	})
 }
 
