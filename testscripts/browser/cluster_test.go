@@ -138,15 +138,18 @@ func (c *cluster) kill(name string) {
 	d.cmd.Wait()
 }
 
+// stop ends a daemon gently, and then less gently: a worker waits for what it runs, until it is told again.
 func (c *cluster) stop(name string) {
 	d := c.running[name]
 	if d.cmd.Process == nil || d.cmd.ProcessState != nil {
 		return
 	}
 	d.cmd.Process.Signal(syscall.SIGTERM)
-	ended := time.AfterFunc(patience, func() { d.cmd.Process.Kill() })
+	hurry := time.AfterFunc(500*time.Millisecond, func() { d.cmd.Process.Signal(syscall.SIGTERM) })
+	force := time.AfterFunc(patience, func() { d.cmd.Process.Kill() })
 	d.cmd.Wait()
-	ended.Stop()
+	hurry.Stop()
+	force.Stop()
 }
 
 // run runs a command and gives what it prints.
