@@ -31,7 +31,7 @@ func TestUnreachable(t *testing.T) {
 	p := newPeer(t, nil)
 	o := p.options()
 	p.stop()
-	_, err := client.Dial(within(t, 20*time.Second), o)
+	_, err := client.Dial(within(t, 5*time.Second), o)
 	want := fmt.Sprintf("main node %s: connection refused; is rc-mained running there?", o.Main)
 	if exitStatus(err) != 69 || err.Error() != want {
 		t.Errorf("status %d: %v; want %s", exitStatus(err), err, want)
@@ -71,9 +71,9 @@ func TestRefused(t *testing.T) {
 		o := p.options()
 		c.change(&o)
 		began := time.Now()
-		_, err := client.Dial(within(t, 20*time.Second), o)
+		_, err := client.Dial(within(t, 5*time.Second), o)
 		e, ok := errors.AsType[*wire.Error](err)
-		if !ok || !strings.Contains(err.Error(), c.want) || e.ExitStatus() != 77 && e.ExitStatus() != 65 || time.Since(began) > 10*time.Second {
+		if !ok || !strings.Contains(err.Error(), c.want) || e.ExitStatus() != 77 && e.ExitStatus() != 65 || time.Since(began) > 2*time.Second {
 			t.Errorf("%s: %v (status %d) after %s", c.name, err, exitStatus(err), time.Since(began))
 		}
 	}

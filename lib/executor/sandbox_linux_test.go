@@ -213,16 +213,16 @@ func TestConfinedAnew(t *testing.T) {
 	}
 }
 
-// What keeps to a processor's half goes on, and what would use more takes the longer. Where others want the processors too it may get less, but not nothing.
+// What keeps to a processor's half goes on, and what would use more takes the longer. Where others want the processors too it may get less, but not every time.
 func TestThrottled(t *testing.T) {
 	b := newBench(t, Options{Limits: Limits{CPUs: 0.5}})
 	const busy = "end=$(($(cut -d. -f1 /proc/uptime) + 4)); while [ $(cut -d. -f1 /proc/uptime) -lt $end ]; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; done"
-	b.oneOfThree(busy, "gets on", func(r *task.Result) bool {
+	b.oneOfThree(busy, "gets a fifth of a processor", func(r *task.Result) bool {
 		share := r.Metrics.CPUTime / r.Wall
 		if share > 0.7 {
 			t.Errorf("it used %.2f s of CPU in %.2f s", r.Metrics.CPUTime, r.Wall)
 		}
-		return share >= 0.05
+		return share >= 0.2
 	})
 	b.oneOfThree("sleep 0.3", "does nothing and is soon over", func(r *task.Result) bool { return r.Wall <= 1 })
 }

@@ -192,7 +192,7 @@ func (near) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 
 
 // TestStrangersTime: who says nothing, or half a message, is let go after a while, and who has begun with TLS a little later.
 func TestStrangersTime(t *testing.T) {
-	for say, want := range map[string]time.Duration{"": firstTime, `{"message_type":`: firstTime, "\x16\x03\x01": strangerTime} {
+	for say, want := range map[string]time.Duration{"": 5 * time.Second, `{"message_type":`: 5 * time.Second, "\x16\x03\x01": 10 * time.Second} {
 		inBubble(t, func(t *testing.T, n *Node) {
 			n.plainFrom = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 			ours, theirs := net.Pipe()

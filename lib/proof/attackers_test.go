@@ -79,8 +79,8 @@ func (s *stage) attacked(l *lane, victim *rig, attack time.Duration) (p99 time.D
 	}
 }
 
-// slack is what a busy machine may add: a main node that works waits for its turn there, and one that does not gets it at once.
-const slack = 50 * time.Millisecond
+// slack is what a busy machine may add.
+const slack = 10 * time.Millisecond
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()*1000) }
 
